@@ -1,0 +1,68 @@
+"""equinb: make a pretrained model respect a symmetry.
+
+    G = eq.cyclic(4)
+    turn, same = eq.Rot90(G), eq.Trivial(G)
+    f = eq.Equitune(model, turn, same)                                # eq. (1)
+    f = eq.Equizero(model, turn, same, loss=eq.losses.neg_max_prob)   # eq. (2)
+    f = eq.LambdaEquitune(model, turn, same, net)                     # eq. (4)
+    y, orbit = f(x, return_orbit=True)
+    eq.check_equivariance(f, turn, same, x)
+
+The methods are those of Basu et al., *Efficient Equivariant Transfer Learning from
+Pretrained Models* (NeurIPS 2023). Only torch and numpy are imported here; what a
+chapter needs loads with `equinb.apps`.
+"""
+
+from equinb import losses
+from equinb.actions import (
+    Action,
+    Flip,
+    Matrix,
+    Permutation,
+    Product,
+    Relabel,
+    Restriction,
+    Rot90,
+    SignedPermutation,
+    Trivial,
+)
+from equinb.check import Report, check_action, check_equivariance, check_group
+from equinb.equitune import Equitune, Uniform
+from equinb.equizero import ArgMin, Equizero
+from equinb.groups import FiniteGroup, cyclic, dihedral, direct_product, symmetric
+from equinb.lambda_equitune import LambdaEquitune, Learned
+from equinb.symmetrized import Orbit, Symmetrized, Weighting
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Action",
+    "ArgMin",
+    "Equitune",
+    "Equizero",
+    "FiniteGroup",
+    "Flip",
+    "LambdaEquitune",
+    "Learned",
+    "Matrix",
+    "Orbit",
+    "Permutation",
+    "Product",
+    "Relabel",
+    "Report",
+    "Restriction",
+    "Rot90",
+    "SignedPermutation",
+    "Symmetrized",
+    "Trivial",
+    "Uniform",
+    "Weighting",
+    "check_action",
+    "check_equivariance",
+    "check_group",
+    "cyclic",
+    "dihedral",
+    "direct_product",
+    "losses",
+    "symmetric",
+]

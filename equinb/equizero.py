@@ -66,7 +66,7 @@ class ArgMin(Weighting):
         if tolerance is None:
             tolerance = TIE_TOLERANCE.get(scores.dtype, 0.0)
         least = scores.amin(0)
-        tied = scores <= least + tolerance * scores.abs().amax(0)
+        tied = (scores <= least + tolerance * scores.abs().amax(0)).to(scores.dtype)
         return scores, tied / tied.sum(0)
 
     def combine(self, orbit: Orbit) -> Tensor:

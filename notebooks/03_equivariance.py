@@ -26,8 +26,7 @@
 # - **break** it in seven ways, and recognise each from its report;
 # - **repair** the ties that make the paper's eq. (2) fail.
 #
-# {bdg-secondary}`about 20 s on two cores` {bdg-secondary}`CPU`
-# {bdg-secondary}`paper: section 3.3, theorem 2`
+# {bdg-secondary}`CPU` {bdg-secondary}`paper: section 3.3, theorem 2`
 
 # %% tags=["hide-cell"]
 import sys

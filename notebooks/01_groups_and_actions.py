@@ -33,9 +33,8 @@
 import sys
 
 if "google.colab" in sys.modules:
-    get_ipython().run_line_magic(
-        "pip", 'install -q "equinb[book] @ git+https://github.com/equinb/equinb"'
-    )
+    package = "equinb[book] @ git+https://github.com/equinb/equinb"
+    get_ipython().run_line_magic("pip", f"install -q '{package}'")
 
 # %%
 import itertools
@@ -110,7 +109,9 @@ for g, h in [("r", "s"), ("s", "r")]:
 # from the left: $h = k$.
 
 # %%
-print(all(sorted(row) == list(range(G.order)) for G in groups for row in G.table))
+print(
+    all(sorted(row) == list(range(G.order)) for G in groups for row in G.table)
+)
 
 # %% [markdown]
 # A {term}`subgroup` is a set of moves that is a group by itself. Name a few moves, and
@@ -182,7 +183,8 @@ def is_action(apply, G, perms, x):
     pairs = itertools.product(range(G.order), repeat=2)
     return all(
         torch.equal(
-            apply(perms[g], apply(perms[h], x)), apply(perms[G.product(g, h)], x)
+            apply(perms[g], apply(perms[h], x)),
+            apply(perms[G.product(g, h)], x),
         )
         for g, h in pairs
     )
@@ -226,7 +228,9 @@ PIXELS = {
     "+": "00000 00100 01110 00100 00000",
 }
 letters = {
-    name: torch.tensor([[int(pixel) for pixel in row] for row in rows.split()]).float()
+    name: torch.tensor(
+        [[int(pixel) for pixel in row] for row in rows.split()]
+    ).float()
     for name, rows in PIXELS.items()
 }
 
@@ -241,7 +245,7 @@ for name, x in letters.items():
     orbit = square.orbit(x[None])[:, 0]
     fixing = [g for g, v in zip(D4.elements, orbit) if torch.equal(v, x)]
     views = len(orbit.unique(dim=0))
-    print(f"{name}: {views} views x {len(fixing)} = {views * len(fixing)}  {fixing}")
+    print(f"{name}: {views} views, left as it is by {', '.join(fixing)}")
     assert views * len(fixing) == D4.order
 
 # %% [markdown]
@@ -309,9 +313,14 @@ print(eq.check_action(both, torch.rand(2, 2, 5, 5)).passed)
 x = torch.randn(100, 3)
 shuffle = eq.Permutation(S3, orders)
 signs = eq.SignedPermutation(C2, None, [[1, 1, 1], [-1, -1, -1]])
-for f in (torch.relu, torch.tanh, lambda x: x.cumsum(-1), lambda x: x.softmax(-1)):
-    passed = [eq.check_equivariance(f, a, a, x).passed for a in (shuffle, signs)]
-    print(dict(zip(["S3", "signs"], passed)))
+
+# %%
+functions = {"relu": torch.relu, "tanh": torch.tanh}
+functions["running sum"] = lambda x: x.cumsum(-1)
+functions["softmax"] = lambda x: x.softmax(-1)
+for name, f in functions.items():
+    reports = [eq.check_equivariance(f, a, a, x) for a in (shuffle, signs)]
+    print(f"{name:12}", *[report.passed for report in reports])
 
 # %% [markdown]
 # Relu: permutations only. Tanh: both. A running sum: signs only. Softmax: permutations
@@ -379,11 +388,16 @@ print(len(subgroups))
 # :::
 
 # %%
-pictures = torch.tensor(list(itertools.product([0, 1], repeat=4))).view(-1, 2, 2)
+pictures = torch.tensor(list(itertools.product([0, 1], repeat=4))).view(
+    -1, 2, 2
+)
 orbits = {
-    frozenset(map(tuple, square.orbit(p[None]).flatten(1).tolist())) for p in pictures
+    frozenset(map(tuple, square.orbit(p[None]).flatten(1).tolist()))
+    for p in pictures
 }
-fixed = [(square(g, pictures) == pictures).all(2).all(1).sum() for g in range(8)]
+fixed = [
+    (square(g, pictures) == pictures).all(2).all(1).sum() for g in range(8)
+]
 print(len(orbits), sum(fixed).item() / 8)
 
 # %% [markdown]

@@ -33,13 +33,10 @@
 import sys
 
 if "google.colab" in sys.modules:
-    get_ipython().run_line_magic(
-        "pip", 'install -q "equinb[book] @ git+https://github.com/equinb/equinb"'
-    )
+    package = "equinb[book] @ git+https://github.com/equinb/equinb"
+    get_ipython().run_line_magic("pip", f"install -q '{package}'")
 
 # %%
-import itertools
-
 import matplotlib.pyplot as plt
 import torch
 from torch import nn
@@ -373,11 +370,15 @@ assert sorted(scores, key=scores.get) == list(methods)
 # once more in a sheared basis, where the matrices are not orthogonal.
 
 # %%
+from itertools import permutations
+
 S3 = eq.symmetric(3)
 angles = torch.pi * torch.tensor([3, 7, 11], dtype=torch.float64) / 6
 corners = torch.stack([angles.cos(), angles.sin()], -1)  # of a triangle
-moved = [corners[list(p)] for p in itertools.permutations(range(3))]
-rotations = torch.stack([torch.linalg.lstsq(corners, c).solution.T for c in moved])
+moved = [corners[list(p)] for p in permutations(range(3))]
+rotations = torch.stack(
+    [torch.linalg.lstsq(corners, c).solution.T for c in moved]
+)
 shear = torch.tensor([[1.0, 0.8], [0.0, 1.0]]).double()
 sheared = shear @ rotations @ shear.inverse()
 for R in (rotations, sheared):
@@ -403,7 +404,9 @@ def weighted(z, R):  # the weighted least squares
 
 # %%
 def solve(objective, R):
-    found = minimize(lambda z: objective(torch.tensor(z), R).item(), [0, 0], tol=1e-12)
+    found = minimize(
+        lambda z: objective(torch.tensor(z), R).item(), [0, 0], tol=1e-12
+    )
     return torch.tensor(found.x)
 
 
@@ -438,7 +441,9 @@ assert torch.allclose(z4, eq4(rotations), atol=1e-5)
 assert torch.allclose(z4, least_squares(rotations), atol=1e-5)
 z5 = solve(weighted, sheared)
 assert torch.allclose(z5, least_squares(sheared), atol=1e-5)
-assert (z5 - eq4(sheared)).norm() > 1e-2 and (z3 - eq4(rotations)).norm() > 1e-2
+assert (z5 - eq4(sheared)).norm() > 1e-2 and (
+    z3 - eq4(rotations)
+).norm() > 1e-2
 
 # %% [markdown]
 # A row is a minimum that the solver found, a column a formula, an entry their distance.
@@ -512,7 +517,9 @@ logits = eq.Equitune(net, turn, same)
 probabilities = eq.Equitune(lambda v: net(v).softmax(-1), turn, same)
 for model in (features, logits, probabilities):
     print(f"{accuracy(model, turned):.1%}")
-torch.testing.assert_close(features(turned), logits(turned), atol=1e-4, rtol=1e-4)
+torch.testing.assert_close(
+    features(turned), logits(turned), atol=1e-4, rtol=1e-4
+)
 
 # %% [markdown]
 # The head is one linear layer, and a weighted average commutes with an affine map when
@@ -536,7 +543,10 @@ torch.testing.assert_close(features(turned), logits(turned), atol=1e-4, rtol=1e-
 one, three = eq4(rotations), unnormalised(rotations)
 lam_g = 10 * lam_g
 print("eq. (4) changes by a factor", (eq4(rotations) / one).numpy().round(3))
-print("eq. (3) changes by a factor", (unnormalised(rotations) / three).numpy().round(3))
+print(
+    "eq. (3) changes by a factor",
+    (unnormalised(rotations) / three).numpy().round(3),
+)
 
 # %% [markdown]
 # Only the normalised average keeps the scale of the model's output.

@@ -1,0 +1,1 @@
+"""The applications, one file a chapter. Each loads what it needs, and only then."""

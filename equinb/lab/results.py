@@ -1,0 +1,145 @@
+"""Stored results: a tidy table (CSV) and its provenance (JSON), side by side."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from equinb.lab.files import ASSETS, sha256, write_atomic
+from equinb.lab.provenance import Provenance
+
+RESULTS = ASSETS / "results"
+
+
+class StoredResult(NamedTuple):
+    """A stored table and where it comes from.
+
+    Attributes:
+        rows: one row a (method, seed, setting).
+        provenance: the record of the run that made them.
+    """
+
+    rows: pd.DataFrame
+    provenance: Provenance
+
+
+class Interval(NamedTuple):
+    """A mean and the interval around it, in the units of the values."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def save_result(
+    name: str,
+    rows: pd.DataFrame | Sequence[Mapping[str, Any]],
+    provenance: Provenance,
+    folder: Path = RESULTS,
+) -> Path:
+    """Store rows as `NAME.csv` and their provenance as `NAME.json`.
+
+    Args:
+        name: the name of the result.
+        rows: a data frame, or one mapping a row; its index is not kept.
+        provenance: the record of the run.
+        folder: where to; the package's own results if not given.
+
+    Returns:
+        The path of the table.
+
+    Raises:
+        ValueError: if there are no rows.
+    """
+    table = pd.DataFrame(rows)
+    if table.empty:
+        raise ValueError(f"The result {name} has no rows, so nothing was stored.")
+    data = table.to_csv(index=False, lineterminator="\n").encode()
+    record = {"rows": len(table), "sha256": sha256(data), **asdict(provenance)}
+    path = write_atomic(folder / f"{name}.csv", data)
+    # The record comes second: a table without its own record is refused.
+    write_atomic(
+        path.with_suffix(".json"), (json.dumps(record, indent=2) + "\n").encode()
+    )
+    return path
+
+
+def load_result(name: str, folder: Path = RESULTS) -> StoredResult:
+    """The rows and the provenance that `save_result` has stored.
+
+    Args:
+        name: the name of the result.
+        folder: where from; the package's own results if not given.
+
+    Raises:
+        FileNotFoundError: if there is no such result.
+        ValueError: if its table or record is damaged.
+
+    Example:
+        >>> rows, provenance = load_result("dqn-cartpole-small")
+        >>> sorted(rows["method"].unique()), provenance.seeds
+        (['equitune', 'equizero', 'pretrained'], [0, 1, 2, 3, 4])
+    """
+    table, record = folder / f"{name}.csv", folder / f"{name}.json"
+    if not table.exists() or not record.exists():
+        known = ", ".join(sorted(p.stem for p in folder.glob("*.csv"))) or "none"
+        raise FileNotFoundError(
+            f"There is no stored result {name!r} (known: {known}): check its name, or "
+            "make it with the command on its chapter's page."
+        )
+    try:
+        stored = json.loads(record.read_text(encoding="utf-8"))
+        count, checksum = stored.pop("rows"), stored.pop("sha256")
+        provenance = Provenance(**stored)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"The record {name}.json is damaged: restore it with git or reinstall "
+            "equinb, or make the result again with the command on its chapter's page."
+        ) from error
+    data = table.read_bytes()
+    if sha256(data, text=True) != checksum:
+        raise ValueError(
+            f"The table {name}.csv is not the one of {count} rows that {name}.json "
+            f"describes: restore both, or run `{provenance.command}`."
+        )
+    return StoredResult(pd.read_csv(io.BytesIO(data)), provenance)
+
+
+def mean_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
+    """The mean over seeds and its interval, by Student's t.
+
+    Args:
+        values: `(n,)`, one finite number a seed, n >= 2.
+        confidence: the share of such intervals that hold the true mean, if the values
+            are independent and normal.
+
+    Raises:
+        ValueError: if there are fewer than two values, or one is not finite.
+
+    Example:
+        >>> mean, low, high = mean_interval([1.0, 2.0, 3.0])
+        >>> mean, round(low, 2), round(high, 2)
+        (2.0, -0.48, 4.48)
+    """
+    # SciPy ships no types.
+    from scipy.stats import t  # type: ignore[import-untyped]
+
+    x = np.asarray(values, dtype=np.float64)
+    if x.ndim != 1 or len(x) < 2 or not np.isfinite(x).all():
+        raise ValueError(
+            "An interval over seeds needs at least two finite numbers in one row; got "
+            f"{x.tolist()}."
+        )
+    mean = float(x.mean())
+    half = float(
+        t.ppf((1 + confidence) / 2, len(x) - 1) * x.std(ddof=1) / len(x) ** 0.5
+    )
+    return Interval(mean, mean - half, mean + half)

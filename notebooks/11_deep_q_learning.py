@@ -488,7 +488,7 @@ from stable_baselines3 import DQN
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.evaluation import evaluate_policy
 
-from equinb.apps.dqn import symmetrize_dqn
+from equinb.apps.rl.sb3 import symmetrize_dqn
 
 # %%
 net = {"net_arch": [256, 256]}

@@ -13,7 +13,8 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.evaluation import evaluate_policy
 
 import equinb as eq
-from equinb.apps import dqn, rl
+from equinb.apps import rl
+from equinb.apps.rl import __main__, agents, sb3
 from equinb.lab import load_result
 
 STATE, ACTION = rl.cartpole_actions()
@@ -293,7 +294,7 @@ def test_shipped_weights_give_the_stored_rows(seed):
 def test_evaluate_policy_takes_the_wrapper(trained, method):
     before = copy.deepcopy(trained.policy.state_dict())
     was_training = trained.policy.training
-    agent = dqn.symmetrize_dqn(trained, STATE, ACTION, method)
+    agent = sb3.symmetrize_dqn(trained, STATE, ACTION, method)
     envs = make_vec_env(rl.CARTPOLE, n_envs=2, seed=0)
     mean, std = evaluate_policy(agent, envs, n_eval_episodes=6)
     assert mean >= 8
@@ -304,7 +305,7 @@ def test_evaluate_policy_takes_the_wrapper(trained, method):
 
 
 def test_the_wrapper_without_a_method_is_the_model(trained):
-    agent = dqn.symmetrize_dqn(trained, STATE, ACTION, "pretrained")
+    agent = sb3.symmetrize_dqn(trained, STATE, ACTION, "pretrained")
     x = states().numpy()
     np.testing.assert_array_equal(
         agent.predict(x)[0], trained.predict(x, deterministic=True)[0]
@@ -315,14 +316,14 @@ def test_the_wrapper_without_a_method_is_the_model(trained):
 
 
 def test_the_policy_mirrors(trained):
-    agent = dqn.symmetrize_dqn(trained, STATE, ACTION)
+    agent = sb3.symmetrize_dqn(trained, STATE, ACTION)
     x = states().numpy()[:-1]
     np.testing.assert_array_equal(agent.predict(-x)[0], 1 - agent.predict(x)[0])
 
 
 def test_the_copy_does_not_follow_training():
     model = DQN("MlpPolicy", rl.CARTPOLE, buffer_size=1, device="cpu")
-    agent = dqn.symmetrize_dqn(model, STATE, ACTION)
+    agent = sb3.symmetrize_dqn(model, STATE, ACTION)
     x = states()
     before = agent.q(x)
     with torch.no_grad():
@@ -332,12 +333,12 @@ def test_the_copy_does_not_follow_training():
 
 
 def test_exploration_happens_when_asked_for(trained):
-    agent = dqn.symmetrize_dqn(trained, STATE, ACTION)
+    agent = sb3.symmetrize_dqn(trained, STATE, ACTION)
     x = states().numpy()
     greedy = agent.predict(x)[0]
     always = copy.copy(trained)
     always.exploration_rate = 1.0
-    explorer = dqn.symmetrize_dqn(always, STATE, ACTION)
+    explorer = sb3.symmetrize_dqn(always, STATE, ACTION)
     drawn = explorer.predict(x, deterministic=False)[0]
     assert drawn.shape == greedy.shape
     assert (drawn != greedy).any()
@@ -347,32 +348,32 @@ def test_exploration_happens_when_asked_for(trained):
 def test_other_models_are_refused():
     model = A2C("MlpPolicy", rl.CARTPOLE, device="cpu")
     with pytest.raises(TypeError, match="takes a DQN of stable-baselines3; got A2C"):
-        dqn.symmetrize_dqn(model, STATE, ACTION)
+        sb3.symmetrize_dqn(model, STATE, ACTION)
 
 
 def test_actions_that_do_not_fit_are_refused():
     model = DQN("MlpPolicy", "MountainCar-v0", buffer_size=1, device="cpu")
     with pytest.raises(ValueError, match=r"do not fit this DQN.*4 entries.*got 2"):
-        dqn.symmetrize_dqn(model, STATE, ACTION)
+        sb3.symmetrize_dqn(model, STATE, ACTION)
     state = eq.SignedPermutation(eq.cyclic(2), None, [[1, 1], [-1, -1]])
     with pytest.raises(ValueError, match=r"do not fit this DQN.*2 entries.*got 3"):
-        dqn.symmetrize_dqn(model, state, ACTION)
+        sb3.symmetrize_dqn(model, state, ACTION)
     with pytest.raises(ValueError, match="of one group"):
-        dqn.symmetrize_dqn(model, state, eq.Trivial(eq.cyclic(3)))
+        sb3.symmetrize_dqn(model, state, eq.Trivial(eq.cyclic(3)))
 
 
 # The commands.
 
 
 def test_shipping_skips_a_whole_file(capsys):
-    rl.main(["--seeds", "0"])
+    __main__.main(["--seeds", "0"])
     assert "is there and whole, skipped" in capsys.readouterr().out
 
 
 def test_pretraining_is_reproducible(monkeypatch, capsys):
     quick = {"steps": 200, "learning_rate": 1e-3, "width": 8}
-    monkeypatch.setitem(rl.PRETRAINING, rl.CARTPOLE, quick)
-    (first, card), (second, _) = (dqn.pretrain(rl.CARTPOLE, 7) for _ in range(2))
+    monkeypatch.setitem(agents.PRETRAINING, rl.CARTPOLE, quick)
+    (first, card), (second, _) = (sb3.pretrain(rl.CARTPOLE, 7) for _ in range(2))
     for p, q in zip(first.parameters(), second.parameters(), strict=True):
         assert torch.equal(p, q)
     assert card["seed"] == 7
@@ -382,5 +383,5 @@ def test_pretraining_is_reproducible(monkeypatch, capsys):
 
 def test_an_unknown_seed_is_refused_by_the_command(capsys):
     with pytest.raises(SystemExit):
-        rl.main(["--seeds", "9"])
+        __main__.main(["--seeds", "9"])
     assert "invalid choice: 9" in capsys.readouterr().err

@@ -1,52 +1,21 @@
-"""Deep Q-learning (sections 4.1 and 5.1.1 of the paper): CartPole and its mirror image.
-
-    python -m equinb.apps.rl --seeds 0 1 2 3 4     # pretrain the shipped agents
-    python -m equinb.apps.rl --evaluate            # make the stored result
-
-States are `(batch, 4)`: cart position (m), cart velocity (m/s), pole angle (rad), pole
-velocity (rad/s). Q-values are `(batch, actions)`, in units of return.
-"""
+"""The shipped agents, the symmetry of their task, and how the methods compare."""
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import nn
 
 from equinb import losses
 from equinb.actions import Action, Permutation, SignedPermutation
-from equinb.apps.rollouts import (
-    CARTPOLE,
-    START_SEED,
-    Rollout,
-    cartpole_frames,
-    evaluate,
-    rollout,
-)
+from equinb.apps.rl.rollouts import CARTPOLE, START_SEED, evaluate
 from equinb.equitune import Equitune
 from equinb.equizero import Equizero
 from equinb.groups import cyclic
 from equinb.lab import Provenance, load_weights, save_result
 from equinb.symmetrized import TensorMap
-
-__all__ = [
-    "CARTPOLE",
-    "METHODS",
-    "RESULT",
-    "SEEDS",
-    "Rollout",
-    "cartpole_actions",
-    "cartpole_frames",
-    "compare",
-    "evaluate",
-    "load_q_network",
-    "rollout",
-    "symmetrize",
-]
 
 METHODS = ("pretrained", "equitune", "equizero")
 SEEDS = (0, 1, 2, 3, 4)
@@ -58,8 +27,8 @@ PRETRAINING = {CARTPOLE: {"steps": 100_000, "learning_rate": 1e-4, "width": 256}
 RESULT = "dqn-cartpole-small"
 SOURCES = (
     "actions.py",
-    "apps/rl.py",
-    "apps/rollouts.py",
+    "apps/rl/agents.py",
+    "apps/rl/rollouts.py",
     "equitune.py",
     "equizero.py",
     "groups.py",
@@ -76,6 +45,7 @@ def cartpole_actions() -> tuple[Action, Action]:
         paper, after van der Pol et al. 2020).
 
     Example:
+        >>> import torch
         >>> state, action = cartpole_actions()
         >>> action("r", torch.tensor([[0.2, 0.8]]))
         tensor([[0.8000, 0.2000]])
@@ -102,6 +72,7 @@ def symmetrize(
         ValueError: for another method.
 
     Example:
+        >>> import torch
         >>> q = symmetrize(load_q_network(), *cartpole_actions(), "equitune")
         >>> left, right = q(torch.zeros(1, 4))[0]
         >>> bool(left == right)
@@ -131,6 +102,7 @@ def load_q_network(environment: str = CARTPOLE, seed: int = 0) -> nn.Sequential:
         FileNotFoundError: if the file is missing.
 
     Example:
+        >>> import torch
         >>> load_q_network(seed=3)(torch.zeros(7, 4)).shape
         torch.Size([7, 2])
     """
@@ -205,24 +177,6 @@ def make_result(episodes: int = 200) -> None:
     print(f"stored {save_result(RESULT, rows, provenance).name}: {len(rows)} rows")
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line: see the top of this file."""
-    parser = argparse.ArgumentParser(prog="python -m equinb.apps.rl")
-    parser.add_argument("--seeds", type=int, nargs="+", choices=SEEDS, default=[])
-    parser.add_argument("--evaluate", action="store_true")
-    options = parser.parse_args(arguments)
-    # One thread: the rows do not depend on how a machine splits a sum.
-    torch.set_num_threads(1)
-    for seed in options.seeds:
-        from equinb.apps.dqn import ship
-
-        ship(CARTPOLE, seed)
-    if options.evaluate:
-        make_result()
-    if not options.seeds and not options.evaluate:
-        parser.print_help()
-
-
 def weights_name(environment: str, seed: int) -> str:
     """The shipped file of an agent, below `equinb/assets`.
 
@@ -241,7 +195,3 @@ def weights_name(environment: str, seed: int) -> str:
     if seed not in SEEDS:
         raise ValueError(f"There is no agent of seed {seed}; the seeds are {SEEDS}.")
     return SHIPPED[environment].format(seed=seed)
-
-
-if __name__ == "__main__":
-    main()

@@ -13,13 +13,13 @@ from stable_baselines3 import DQN
 from torch import nn
 
 from equinb.actions import Action
-from equinb.apps.rl import (
+from equinb.apps.rl.agents import (
     PRETRAINING,
-    evaluate,
     load_q_network,
     symmetrize,
     weights_name,
 )
+from equinb.apps.rl.rollouts import evaluate
 from equinb.lab import load_weights, save_weights
 from equinb.symmetrized import TensorMap
 

@@ -19,10 +19,10 @@ BOOK := _config.yml _toc.yml docutils.conf $(shell find book -type f -not -path 
 .DEFAULT_GOAL := book
 
 book: site
-	@$(BIN)/python book/build.py where
+	@echo "The book: _build/html/index.html ($(words $(NOTEBOOKS)) executed notebooks). Serve it with: make serve"
 
 test:
-	@rm -rf $(REPORTS)
+	@rm -f $(REPORTS)/unit.xml $(REPORTS)/browser.xml
 	@$(MAKE) --no-print-directory lint types unit notebooks site browser
 	@$(BIN)/python tests/summary.py $(REPORTS)
 
@@ -59,8 +59,8 @@ _build/run/.executed: $(READER)/.installed $(NOTEBOOKS)
 	@$(BIN)/python book/execute.py $(READER) $(REPORTS) $(if $(filter $(READER)/%,$?),$(NOTEBOOKS),$?)
 	@touch $@
 
-site: _build/site/.built
-_build/site/.built: _build/run/.executed $(BOOK)
+site: _build/html/.built
+_build/html/.built: _build/run/.executed $(BOOK)
 	@echo "== site: built, every warning an error"
 	@$(BIN)/python book/build.py html
 	@touch $@

@@ -1,40 +1,38 @@
-"""Execute notebooks with nbmake, as a reader would: from a folder that holds only them.
+"""Execute notebooks with nbmake, as a reader would: from an empty folder elsewhere.
 
     python book/execute.py ENVIRONMENT REPORTS NOTEBOOK [NOTEBOOK ...]
 
-The copies under `_build/run/notebooks` keep their outputs; the site is made from them.
+The executed copies go to `_build/run/notebooks`; the site is made from them.
 """
 
-import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).resolve().parent.parent
+RUN = ROOT / "_build" / "run" / "notebooks"
 
 
 def main(environment: str, reports: str, *notebooks: str) -> int:
-    """Copy the notebooks, execute each once, and return the exit status."""
-    folder = ROOT / "_build" / "run" / "notebooks"
-    folder.mkdir(parents=True, exist_ok=True)
-    current = {path.name for path in (ROOT / "notebooks").glob("*.ipynb")}
-    for stale in folder.iterdir():
-        if stale.name not in current:
-            shutil.rmtree(stale) if stale.is_dir() else stale.unlink()
-    for notebook in notebooks:
-        shutil.copy(notebook, folder)
-    command = [
-        str(Path(environment, "bin", "python").absolute()),
-        "-m",
-        "pytest",
-        *("-v", "--nbmake", "--overwrite", "--nbmake-timeout=600"),
-        *("-p", "no:cacheprovider", "--rootdir", str(folder), "-c", os.devnull),
-        *("--junitxml", str(Path(reports).absolute() / "notebooks.xml")),
-        *("--durations", "0"),
-        *sorted(Path(notebook).name for notebook in notebooks),
-    ]
-    return subprocess.run(command, cwd=folder, check=False).returncode
+    """Execute each notebook once and return the exit status."""
+    RUN.mkdir(parents=True, exist_ok=True)
+    names = sorted(Path(notebook).name for notebook in notebooks)
+    with tempfile.TemporaryDirectory(prefix="equinb-") as folder:
+        for notebook in notebooks:
+            shutil.copy(notebook, folder)
+        command = [
+            str(Path(environment, "bin", "python").absolute()),
+            *("-m", "pytest", "-v", "-p", "no:cacheprovider"),
+            *("--nbmake", "--overwrite", "--nbmake-timeout=600"),
+            *("--junitxml", str(Path(reports).absolute() / "notebooks.xml")),
+            *("--durations", "0", *names),
+        ]
+        status = subprocess.run(command, cwd=folder, check=False).returncode
+        for name in names:
+            shutil.copy(Path(folder, name), RUN)
+    return status
 
 
 if __name__ == "__main__":

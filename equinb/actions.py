@@ -86,10 +86,12 @@ class Rot90(Action):
     """Quarter turns (and mirrors) of square images `(B, ..., H, W)`, exact.
 
     `cyclic(4)` turns counter-clockwise by 90 degrees, `cyclic(2)` by 180; `dihedral(4)`
-    and `dihedral(2)` also mirror left and right: $r^k s^m$ mirrors first.
+    and `dihedral(2)` also mirror left and right, `dihedral(1)` does only that:
+    $r^k s^m$ mirrors first. For other subgroups there is `restrict`.
 
     Raises:
-        ValueError: for another group; for images that a quarter turn would reshape.
+        ValueError: for another group, or the same table under other names; for images
+            that a quarter turn would reshape.
 
     Example:
         >>> Rot90(cyclic(4))("r", torch.tensor([[[1, 2], [3, 4]]]))
@@ -99,14 +101,16 @@ class Rot90(Action):
 
     def __init__(self, group: FiniteGroup) -> None:
         super().__init__(group)
+        # By name as well: a half turn and a mirror have one table, but not one effect.
         for n in (1, 2, 4):
-            if group == cyclic(n) or (n > 1 and group == dihedral(n)):
-                self.turns = [(4 // n) * (g % n) for g in range(group.order)]
-                self.mirrored = [g >= n for g in range(group.order)]
-                return
+            for known in (cyclic(n), dihedral(n)):
+                if group == known and group.elements == known.elements:
+                    self.turns = [(4 // n) * (g % n) for g in range(group.order)]
+                    self.mirrored = [g >= n for g in range(group.order)]
+                    return
         raise ValueError(
-            "Rot90 needs cyclic(1), cyclic(2), cyclic(4), dihedral(2) or dihedral(4); "
-            f"got {group!r}."
+            f"Rot90 needs cyclic(n) or dihedral(n), n one of 1, 2, 4; got {group!r}. "
+            "For a subgroup use Rot90(dihedral(4)).restrict(subgroup)."
         )
 
     def check(self, x: Tensor) -> None:
@@ -232,7 +236,7 @@ class SignedPermutation(Permutation):
         if s.ndim != 2 or len(s) != group.order or not np.isin(s, (-1, 1)).all():
             raise ValueError(
                 f"SignedPermutation needs signs of shape ({group.order}, n), each +1 "
-                f"or -1; got {s.tolist()}."
+                f"or -1; got shape {s.shape} with values {np.unique(s)[:4].tolist()}."
             )
         still = np.tile(np.arange(s.shape[1]), (len(s), 1))
         super().__init__(group, still if perms is None else perms, dim)
@@ -297,6 +301,11 @@ class Relabel(Action):
             raise TypeError(
                 f"Relabel acts on token ids, so on integer tensors; got {x.dtype}. "
                 "For logits over the vocabulary use Permutation."
+            )
+        if self.size > torch.iinfo(x.dtype).max:
+            raise ValueError(
+                f"Relabel knows {self.size} ids, too many for {x.dtype}: call x.long() "
+                "first."
             )
         if x.numel() and (int(x.min()) < 0 or int(x.max()) >= self.size):
             raise ValueError(
@@ -426,19 +435,25 @@ class Restriction(Action):
 
 
 def require_same_group(act_in: Action, act_out: Action) -> None:
-    """Refuse a pair of actions of different groups, with a ValueError."""
+    """Refuse a pair that is no two actions of one group, in one sentence."""
+    for action in (act_in, act_out):
+        if not isinstance(action, Action):
+            raise TypeError(
+                f"An action is needed, such as Rot90(G) or Trivial(G); got {action!r}."
+            )
     if act_in.group != act_out.group:
         raise ValueError(
             "The input and output actions must be of one group; got "
-            f"{act_in.group!r} and {act_out.group!r}."
+            f"{act_in!r} of order {act_in.group.order} and {act_out!r} of order "
+            f"{act_out.group.order}. Build both on the same group."
         )
 
 
 def _axis(x: Tensor, dim: int, who: str, size: int | None = None) -> None:
     if not -x.ndim <= dim < x.ndim or dim % x.ndim == 0:
         raise ValueError(
-            f"{who} acts on axis {dim} of a batch (axis 0 is the batch); got shape "
-            f"{tuple(x.shape)}."
+            f"{who} needs an axis of the tensor other than the batch, axis 0; got "
+            f"dim={dim} for shape {tuple(x.shape)}."
         )
     if size is not None and x.shape[dim] != size:
         raise ValueError(

@@ -1,12 +1,12 @@
 """Checks with a report: is it a group, an action, an equivariant function?
 
-Each returns the numbers and whether they pass, and raises nothing. Tests and chapters
-call the same functions.
+Each returns the numbers and whether they pass; a check that fails raises nothing. Tests
+and chapters call the same functions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,9 @@ from equinb.groups import axiom_failures
 #: The greatest relative error that counts as rounding, by dtype.
 TOLERANCE = {
     torch.float64: 1e-9,
+    torch.complex128: 1e-9,
     torch.float32: 1e-5,
+    torch.complex64: 1e-5,
     torch.bfloat16: 5e-2,
     torch.float16: 5e-3,
 }
@@ -46,7 +48,7 @@ class Report:
     @property
     def error(self) -> float:
         """The greatest of the errors."""
-        return max(self.errors.values(), default=0.0)
+        return _greatest(self.errors.values())
 
     @property
     def passed(self) -> bool:
@@ -93,7 +95,9 @@ def check_action(action: Action, x: Tensor) -> Report:
         >>> check_action(eq.Rot90(eq.cyclic(4)), torch.rand(2, 3, 8, 8)).passed
         True
     """
+    _require_entries(x)
     G = action.group
+    x = x.detach()
     views = action.orbit(x)
     composed = [
         _difference(action.orbit(v), views[G.table[:, h].tolist()])
@@ -101,7 +105,7 @@ def check_action(action: Action, x: Tensor) -> Report:
     ]
     errors = {
         "ex = x": _difference(views[G.identity], x),
-        "g(hx) = (gh)x": max(composed),
+        "g(hx) = (gh)x": _greatest(composed),
         "g^-1(gx) = x": _difference(action.undo(views), x.expand_as(views)),
     }
     return Report(f"action {action!r}", errors, _tolerance(x))
@@ -126,7 +130,11 @@ def check_equivariance(
 
     Returns:
         One error an element: the greatest $|f(gx) - g f(x)|$ over the batch, divided by
-        the greatest $|f(x)|$.
+        the greatest finite $|f(x)|$. Equal infinities, such as masked logits, agree.
+
+    Raises:
+        ValueError, TypeError: for actions of two groups, a batch that the group cannot
+            act on, a function that returns no tensor.
 
     Example:
         >>> import equinb as eq
@@ -140,9 +148,15 @@ def check_equivariance(
         True
     """
     require_same_group(act_in, act_out)
+    _require_entries(x)
     G = act_in.group
     with torch.no_grad():
         y = function(x)
+        if not isinstance(y, Tensor):
+            raise TypeError(
+                f"The function must return one tensor; got {type(y).__name__}. Wrap it "
+                "in a function that picks one."
+            )
         expected = act_out.orbit(y)
         errors = {
             G.elements[g]: _difference(function(gx), expected[g], y)
@@ -153,15 +167,30 @@ def check_equivariance(
     return Report(f"equivariance to {G.name}, {kind}", errors, bound)
 
 
+def _require_entries(x: Tensor) -> None:
+    if not x.numel():
+        raise ValueError(
+            f"A check needs at least one input; got shape {tuple(x.shape)}."
+        )
+
+
 def _difference(a: Tensor, b: Tensor, scale: Tensor | None = None) -> float:
     """The greatest difference, relative to the greatest absolute value of `scale`."""
     if a.shape != b.shape:
         return float("inf")
-    if not a.dtype.is_floating_point:
+    if not (a.dtype.is_floating_point or a.dtype.is_complex):
         return float((a != b).any())
-    greatest = (b if scale is None else scale).abs().max().double()
-    error = (a.double() - b.double()).abs().max()
-    return float(error / greatest) if greatest > 0 else float(error)
+    wide = torch.promote_types(a.dtype, torch.float64)
+    gaps = torch.where(a == b, 0.0, (a.to(wide) - b.to(wide)).abs())
+    sizes = (b if scale is None else scale).to(wide).abs()
+    greatest = float(torch.where(sizes.isfinite(), sizes, 0.0).max())
+    error = float(gaps.max())
+    return error / greatest if greatest > 0 else error
+
+
+def _greatest(errors: Iterable[float]) -> float:
+    """The greatest of some errors, NaN if one of them is."""
+    return max(errors, key=lambda e: (e != e, e), default=0.0)
 
 
 def _tolerance(x: Tensor) -> float:

@@ -12,7 +12,7 @@ from equinb.symmetrized import Orbit, Symmetrized, TensorMap, Weighting
 #: absolute loss over the orbit: rounding, with room to spare.
 TIE_TOLERANCE = {
     torch.float64: 1e-10,
-    torch.float32: 1e-5,
+    torch.float32: 1e-4,
     torch.bfloat16: 2e-2,
     torch.float16: 2e-3,
 }
@@ -78,8 +78,10 @@ class ArgMin(Weighting):
             surrogate = orbit.aligned.mean(0)
         else:
             surrogate = orbit.aligned[orbit.group.identity]
-        # s + sg(v - s) of the paper, in an order that rounds nothing: exactly v.
-        return chosen.detach() + (surrogate - surrogate.detach())
+        # s + sg(v - s) of the paper, in an order that rounds nothing: exactly v. An
+        # infinite entry, such as a masked logit, has no gradient to pass on.
+        zero = torch.where(surrogate.isfinite(), surrogate - surrogate.detach(), 0.0)
+        return chosen.detach() + zero
 
 
 class Equizero(Symmetrized):

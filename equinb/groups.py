@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -49,14 +50,20 @@ class FiniteGroup:
         table = np.array(self.table, dtype=np.int64)
         table.flags.writeable = False
         object.__setattr__(self, "table", table)
-        object.__setattr__(self, "elements", tuple(self.elements))
-        if len(set(self.elements)) != len(self.elements) or len(self.elements) != len(
-            table
-        ):
+        object.__setattr__(self, "elements", tuple(map(str, self.elements)))
+        if not len(set(self.elements)) == len(self.elements) == len(table):
             raise ValueError(
                 f"{self.name} has {len(table)} elements and needs as many different "
-                f"names; got {', '.join(self.elements)}."
+                f"names; got {', '.join(self.elements[:8])}."
             )
+        if self.parent is not None:
+            m = np.array(self.members, dtype=np.int64)
+            both = self.parent.table[np.ix_(m, m)]
+            if len(m) != len(table) or not np.array_equal(both, m[table]):
+                raise ValueError(
+                    f"{self.name} is no subgroup of {self.parent.name} with these "
+                    f"members: use {self.parent.name}'s subgroup(...)."
+                )
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, FiniteGroup) and np.array_equal(
@@ -103,9 +110,9 @@ class FiniteGroup:
         """
         if isinstance(g, str) and g in self.elements:
             return self.elements.index(g)
-        if not isinstance(g, str) and 0 <= int(g) < self.order:
-            return int(g)
-        raise ValueError(f"{self.name} has no element {g!r}; it has {self!r}.")
+        if hasattr(g, "__index__") and 0 <= operator.index(g) < self.order:
+            return operator.index(g)
+        raise ValueError(f"There is no element {g!r} in {self!r}.")
 
     def product(self, g: int | str, h: int | str) -> int:
         """The index of $gh$."""
@@ -189,7 +196,7 @@ def cyclic(n: int) -> FiniteGroup:
         >>> cyclic(4)
         C4: 4 elements (e, r, r^2, r^3)
     """
-    _require_positive(n, "cyclic")
+    n = _whole(n, "cyclic")
     k = np.arange(n)
     return FiniteGroup(f"C{n}", _powers(n), (k[:, None] + k) % n)
 
@@ -201,7 +208,7 @@ def dihedral(n: int) -> FiniteGroup:
         >>> dihedral(4).is_abelian
         False
     """
-    _require_positive(n, "dihedral")
+    n = _whole(n, "dihedral")
     k, m = np.tile(np.arange(n), 2), np.repeat([0, 1], n)
     # s r = r^-1 s, so (r^k s^m)(r^l s^p) = r^(k ± l) s^(m + p).
     turns = (k[:, None] + np.where(m == 1, -1, 1)[:, None] * k) % n
@@ -219,7 +226,7 @@ def symmetric(n: int) -> FiniteGroup:
         >>> symmetric(3).elements
         ('e', '(1 2)', '(0 1)', '(0 1 2)', '(0 2 1)', '(0 2)')
     """
-    _require_positive(n, "symmetric")
+    n = _whole(n, "symmetric")
     perms = list(itertools.permutations(range(n)))
     place = {p: i for i, p in enumerate(perms)}
     table = [[place[tuple(g[i] for i in h)] for h in perms] for g in perms]
@@ -240,9 +247,10 @@ def direct_product(G: FiniteGroup, H: FiniteGroup) -> FiniteGroup:
     return FiniteGroup(f"{G.name} x {H.name}", names, table)
 
 
-def _require_positive(n: int, what: str) -> None:
-    if int(n) != n or n < 1:
-        raise ValueError(f"{what}(n) needs a whole number n of at least 1; got {n}.")
+def _whole(n: int, what: str) -> int:
+    if not hasattr(n, "__index__") or n < 1:
+        raise ValueError(f"{what}(n) needs a whole number n of at least 1; got {n!r}.")
+    return operator.index(n)
 
 
 def _powers(n: int) -> tuple[str, ...]:

@@ -44,8 +44,9 @@ class Learned(Weighting):
             return z
         if self.positive == "softplus":
             # log softplus(z) is z itself where softplus(z) would vanish.
-            safe = nn.functional.softplus(z.clamp_min(-20)).log()
-            return torch.where(z < -20, z, safe)
+            edge = -8.0 if z.dtype is torch.float16 else -20.0
+            safe = nn.functional.softplus(z.clamp_min(edge)).log()
+            return torch.where(z > edge, safe, z)
         if not bool((z > 0).all()):
             raise ValueError(
                 f"lambda must be positive; got {float(z.min()):.3g}. Return log lambda "

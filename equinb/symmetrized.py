@@ -53,7 +53,7 @@ class Orbit:
         """`(|G|, B, ...)`: $M(gx)$, the head's answer to each view by itself."""
         if self.head is None:
             return self.features
-        flat = self.head(self.features.flatten(0, 1))
+        flat = _apply(self.head, self.features.flatten(0, 1), "The head")
         return flat.reshape(*self.features.shape[:2], *flat.shape[1:])
 
     @property
@@ -71,14 +71,16 @@ class Orbit:
         """`(|G|, B)`: one finite number a view, or a sentence that says what is wrong.
 
         Raises:
-            ValueError: if the function gives another shape, NaN or infinity.
+            ValueError: if the function gives another shape, NaN or infinity, or changes
+                what it reads.
         """
         group, batch = self.features.shape[:2]
-        flat = function(getattr(self, of).flatten(0, 1))
-        if flat.shape not in ((group * batch,), (group * batch, 1)):
+        flat = _apply(function, getattr(self, of).flatten(0, 1), who)
+        shape = tuple(flat.shape) if isinstance(flat, Tensor) else type(flat).__name__
+        if shape not in ((group * batch,), (group * batch, 1)):
             raise ValueError(
                 f"{who} must give one number a view, shape ({group * batch},) or "
-                f"({group * batch}, 1); got {tuple(flat.shape)}."
+                f"({group * batch}, 1); got {shape}."
             )
         if not bool(flat.isfinite().all()):
             raise ValueError(
@@ -98,9 +100,12 @@ class Weighting(nn.Module, ABC):
     def combine(self, orbit: Orbit) -> Tensor:
         """The weighted sum of the aligned views over the group: `(B, ...)`."""
         shape = orbit.weights.shape + (1,) * (orbit.aligned.ndim - 2)
-        w = orbit.weights.view(shape).to(orbit.aligned.dtype)
-        # `where`: an infinite entry of a view that weighs nothing does no harm.
-        return torch.where(w > 0, w * orbit.aligned, 0.0).sum(0)
+        y, w = orbit.aligned, orbit.weights.view(shape).to(orbit.aligned.dtype)
+        # Infinite entries, such as masked logits, stay out of the product: 0 times
+        # infinity, in the value or in the gradient of w, would be NaN.
+        finite = y.isfinite()
+        infinite = torch.where(finite | (w == 0), 0.0, y.detach())
+        return (w * torch.where(finite, y, 0.0) + infinite).sum(0)
 
 
 class Symmetrized(nn.Module):
@@ -152,7 +157,8 @@ class Symmetrized(nn.Module):
             )
         self.encoder, self.head = encoder, head
         self.act_in, self.act_out = act_in, act_out
-        self.weighting, self.chunk = weighting, chunk
+        self.weighting = weighting
+        self.chunk = None if chunk is None else int(chunk)
 
     def orbit(self, x: Tensor) -> Orbit:
         """The orbit of a batch `(B, ...)` through the encoder, not yet weighed."""
@@ -180,18 +186,16 @@ class Symmetrized(nn.Module):
         orbit = self.orbit(x)
         orbit.scores, orbit.weights = self.weighting(orbit)
         y = self.weighting.combine(orbit)
-        y = y if self.head is None else self.head(y)
+        if self.head is not None:
+            y = _apply(self.head, y, "The head", shared=False)
         return (y, orbit) if return_orbit else y
 
     def _encode(self, flat: Tensor) -> Tensor:
         pieces = [flat] if self.chunk is None else torch.split(flat, self.chunk)
-        try:
-            encoded = [self._checked(self.encoder(piece), piece) for piece in pieces]
-        except RuntimeError as error:
-            mixture = self._mixture(flat)
-            if mixture:
-                raise ValueError(mixture) from error
-            raise
+        encoded = [
+            self._checked(_apply(self.encoder, piece, "The encoder"), piece)
+            for piece in pieces
+        ]
         return encoded[0] if len(encoded) == 1 else torch.cat(encoded)
 
     @staticmethod
@@ -209,19 +213,44 @@ class Symmetrized(nn.Module):
             )
         return y
 
-    def _mixture(self, x: Tensor) -> str | None:
-        """Say which device or dtype of the input and of the encoder disagree."""
-        if not isinstance(self.encoder, nn.Module):
-            return None
-        p = next(self.encoder.parameters(), x)
-        if p.device != x.device:
-            return (
-                f"The input is on {x.device} and the encoder on {p.device}: move one "
-                "with .to(device)."
-            )
-        if p.dtype != x.dtype and x.dtype.is_floating_point:
-            return (
-                f"The input is {x.dtype} and the encoder {p.dtype}: convert one with "
-                ".to(dtype)."
-            )
+
+def _apply(part: TensorMap, x: Tensor, who: str, shared: bool = True) -> Tensor:
+    """A part of the model on a batch, with a sentence for what often goes wrong.
+
+    Raises:
+        ValueError: if its weights are on another device or of another dtype, or if it
+            changes in place a `shared` batch, which others read after it.
+    """
+    before = x._version if shared and not x.is_inference() else None
+    try:
+        y = part(x)
+    except RuntimeError as error:
+        mixture = _mixture(part, x, who, str(error))
+        if mixture:
+            raise ValueError(mixture) from error
+        raise
+    if before is not None and x._version != before:
+        raise ValueError(
+            f"{who} changes what it reads in place, and others still read it: build it "
+            "with inplace=False, or begin it with a clone()."
+        )
+    return y
+
+
+def _mixture(part: TensorMap, x: Tensor, who: str, error: str) -> str | None:
+    """Say which device or dtype of a batch and of the weights disagree."""
+    if not isinstance(part, nn.Module):
         return None
+    p = next(part.parameters(), x)
+    if p.device != x.device:
+        return (
+            f"{who} has its weights on {p.device} and got a tensor on {x.device}: move "
+            "one with .to(device)."
+        )
+    # Whole numbers are right for an embedding: believe torch that they are not.
+    if p.dtype != x.dtype and (x.dtype.is_floating_point or "type" in error):
+        return (
+            f"{who} has weights of {p.dtype} and got {x.dtype}: convert one with "
+            ".to(dtype)."
+        )
+    return None

@@ -27,7 +27,7 @@
 # - **compare** methods over seeds, paired and with intervals, and explain the outcome;
 # - **wrap** any DQN of stable-baselines3 so that its own tools use the new policy.
 #
-# {bdg-secondary}`about 40 s on two cores` {bdg-secondary}`CPU`
+# {bdg-secondary}`CPU`
 # {bdg-secondary}`paper: sections 4.1 and 5.1.1, Fig. 2`
 
 # %% tags=["hide-cell"]

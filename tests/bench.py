@@ -1,0 +1,151 @@
+"""What symmetry costs, as ratios of times: `make bench`, no part of `make test`.
+
+    symmetrized / plain    one forward of the same |G| B views, already made
+    lambda / equitune      the price of learned weights
+    equizero / equitune    the price of the proxy loss
+
+Each repetition times both sides of a pair, one after the other, and the order changes
+with every repetition; the ratio is taken within the pair. A bound is met when the
+median is at most 0.02 above it and the lower end of its 95 % interval within it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import nn
+
+import equinb as eq
+
+ALLOWANCE = 0.02
+LEAST_SECONDS = 0.020
+FEATURES = 128
+
+
+def conv_net() -> nn.Module:
+    """A small image encoder, from (N, 3, 32, 32) to (N, 128)."""
+    layers: list[nn.Module] = []
+    for before, after, stride in ((3, 32, 1), (32, 64, 2), (64, FEATURES, 2)):
+        layers += [nn.Conv2d(before, after, 3, stride, 1), nn.BatchNorm2d(after)]
+        layers += [nn.ReLU(), nn.Conv2d(after, after, 3, 1, 1), nn.ReLU()]
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
+
+
+def seconds(function: Callable[[], object]) -> float:
+    """The wall time of one call."""
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+def paired(
+    ours: Callable[[], object], baseline: Callable[[], object], repetitions: int
+) -> tuple[list[float], float]:
+    """The ratio of each pair, and the median time of the baseline."""
+    for _ in range(3):
+        ours(), baseline()
+    ratios, times = [], []
+    for repetition in range(repetitions):
+        if repetition % 2:
+            top, bottom = seconds(ours), seconds(baseline)
+        else:
+            bottom, top = seconds(baseline), seconds(ours)
+        ratios.append(top / bottom)
+        times.append(bottom)
+    return ratios, statistics.median(times)
+
+
+def interval(ratios: list[float]) -> tuple[float, float]:
+    """A 95 % interval of the median, by order statistics."""
+    # The k-th lowest and k-th highest of n: P(k heads or fewer of n) < 2.5 % beyond.
+    n, tail, k = len(ratios), 0.5 ** len(ratios), 0
+    total = tail
+    while total < 0.025:
+        k += 1
+        tail *= (n - k + 1) / k
+        total += tail
+    ordered = sorted(ratios)
+    k = max(k, 1)
+    return ordered[k - 1], ordered[n - k]
+
+
+def pairs(batch: int) -> list[tuple[str, float | None, Callable, Callable]]:
+    """Name, bound, ours and baseline of everything that is measured."""
+    torch.manual_seed(0)
+    encoder = conv_net()
+    found = []
+    for G in (eq.cyclic(4), eq.dihedral(4)):
+        turn, same = eq.Rot90(G), eq.Trivial(G)
+        x = torch.rand(batch, 3, 32, 32)
+        views = turn.orbit(x).flatten(0, 1)
+        net = nn.Sequential(nn.Linear(FEATURES, 100), nn.ReLU(), nn.Linear(100, 1))
+        methods = {
+            "equitune": eq.Equitune(encoder, turn, same),
+            "equizero": eq.Equizero(encoder, turn, same, loss=eq.losses.neg_max_prob),
+            "lambda-equitune": eq.LambdaEquitune(encoder, turn, same, net),
+        }
+        calls = {name: (lambda f=f, x=x: f(x)) for name, f in methods.items()}
+        plain = lambda views=views: encoder(views)  # noqa: E731
+        for name, call in calls.items():
+            found.append((f"{G.name} {name} / plain", 1.03, call, plain))
+        for name, bound in (("lambda-equitune", 1.02), ("equizero", None)):
+            row = (f"{G.name} {name} / equitune", bound, calls[name], calls["equitune"])
+            found.append(row)
+    return found
+
+
+def main() -> int:
+    """Measure, print the table, and say whether every bound is met."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repetitions", type=int, default=30)
+    parser.add_argument("--batch", type=int, default=12)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--json", type=Path, help="also write the rows to this file")
+    arguments = parser.parse_args()
+    if arguments.repetitions < 20:
+        parser.error("at least 20 repetitions are needed.")
+    torch.set_num_threads(arguments.threads)
+    print(
+        f"torch {torch.__version__}, Python {platform.python_version()}, "
+        f"{arguments.threads} thread(s) on {platform.machine()}, "
+        f"batch {arguments.batch}, {arguments.repetitions} repetitions"
+    )
+    print(f"{'':<30}  ratio  95 % interval   bound  pass      met")
+    rows = []
+    with torch.inference_mode():
+        for name, bound, ours, baseline in pairs(arguments.batch):
+            ratios, base = paired(ours, baseline, arguments.repetitions)
+            median, (low, high) = statistics.median(ratios), interval(ratios)
+            met = bound is None or (low <= bound and median <= bound + ALLOWANCE)
+            rows.append(
+                {
+                    **{"name": name, "ratio": median, "low": low, "high": high},
+                    **{"bound": bound, "pass_seconds": base, "met": met},
+                }
+            )
+            shown = "  -  " if bound is None else f"{bound:.3f}"
+            verdict = "-" if bound is None else "yes" if met else "NO"
+            print(
+                f"{name:<30}  {median:.3f}  {low:.3f} - {high:.3f}   {shown}  "
+                f"{base * 1000:5.0f} ms  {verdict}"
+            )
+    if arguments.json:
+        arguments.json.write_text(json.dumps(rows, indent=2) + "\n")
+    if min(row["pass_seconds"] for row in rows) < LEAST_SECONDS:
+        print("A pass takes less than 20 ms here, too short to judge: raise --batch.")
+        return 1
+    missed = [row["name"] for row in rows if not row["met"]]
+    print(f"missed: {', '.join(missed)}" if missed else "every bound is met")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

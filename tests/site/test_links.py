@@ -1,0 +1,112 @@
+"""The html as it lies: links, anchors, pictures, Colab buttons. No browser needed."""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import cache
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+import yaml
+from book_pages import ROOT, SITE, toc_pages
+from bs4 import BeautifulSoup
+
+REPOSITORY = "https://github.com/equinb/equinb"
+COLAB = "https://colab.research.google.com/github/equinb/equinb/blob/main/"
+
+
+@cache
+def soup(path: Path) -> BeautifulSoup:
+    return BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+
+
+@cache
+def anchors(path: Path) -> frozenset[str]:
+    return frozenset(str(tag["id"]) for tag in soup(path).find_all(id=True))
+
+
+def html_files(site: Path) -> list[Path]:
+    skipped = {"_static", "_sources"}
+    files = [p for p in site.rglob("*.html") if not skipped & set(p.parts)]
+    return sorted(files)
+
+
+def test_every_page_of_the_contents_is_built(site: Path) -> None:
+    assert [n for n in toc_pages() if not (site / f"{n}.html").exists()] == []
+
+
+def test_the_site_was_built_from_these_notebooks(site: Path) -> None:
+    """A page whose notebook has changed since is stale."""
+    for name in toc_pages():
+        source, built = ROOT / f"{name}.ipynb", site / "_sources" / f"{name}.ipynb"
+        if source.exists():
+            cells = [json.loads(p.read_text())["cells"] for p in (source, built)]
+            texts = [[c["source"] for c in side] for side in cells]
+            assert texts[0] == texts[1], f"{name} is stale: run `make book`"
+
+
+def test_internal_links_and_anchors_resolve(site: Path) -> None:
+    dead = []
+    for page in html_files(site):
+        for tag in soup(page).find_all(["a", "link", "script", "img"]):
+            url = urlsplit(str(tag.get("href") or tag.get("src") or ""))
+            if url.scheme or url.netloc or not (url.path or url.fragment):
+                continue
+            target = page if not url.path else page.parent / unquote(url.path)
+            target = target.resolve()
+            missing = not target.is_file()
+            if not missing and url.fragment and target.suffix == ".html":
+                missing = unquote(url.fragment) not in anchors(target)
+            if missing:
+                dead.append(f"{page.relative_to(site)}: {tag.get('href')}")
+    assert dead == []
+
+
+def test_content_pictures_have_alt_text(site: Path) -> None:
+    for name in toc_pages():
+        article = soup(site / f"{name}.html").select_one("article")
+        assert article is not None
+        for image in article.select("img"):
+            assert len(str(image.get("alt") or "")) > 10, f"{name}: {image}"
+        for drawing in article.select('svg[role="img"]'):
+            assert drawing.find("title"), f"{name}: a drawing has no title"
+
+
+def test_figures_are_numbered_and_captioned(site: Path) -> None:
+    for name in toc_pages():
+        for figure in soup(site / f"{name}.html").select("article figure"):
+            if figure.find("img"):
+                assert figure.select_one("figcaption .caption-number"), name
+                assert figure.select_one("figcaption .caption-text"), name
+
+
+@pytest.mark.parametrize("name", [n for n in toc_pages() if n.startswith("notebooks/")])
+def test_colab_button_points_at_a_real_notebook(name: str, site: Path) -> None:
+    links = [
+        str(a["href"])
+        for a in soup(site / f"{name}.html").find_all("a", href=True)
+        if "colab.research.google.com" in str(a["href"])
+    ]
+    assert links == [f"{COLAB}{name}.ipynb"]
+    assert (ROOT / f"{name}.ipynb").is_file()
+
+
+def test_the_repository_is_named_in_one_place() -> None:
+    config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
+    assert config["repository"]["url"] == REPOSITORY
+    prose = [*(ROOT / "book").rglob("*.md"), *(ROOT / "book").rglob("*.py")]
+    assert [p.name for p in prose if "github.com/equinb" in p.read_text()] == []
+    assert config["sphinx"]["config"]["suppress_warnings"] == []
+
+
+def test_no_page_asks_for_another_host(site: Path) -> None:
+    """Links may leave; what a page loads may not."""
+    outside = re.compile(r"^(https?:)?//")
+    for page in html_files(site):
+        loads = soup(page).find_all(["script", "img", "iframe", "source", "video"])
+        loads += soup(page).find_all("link", rel=["stylesheet", "preload", "icon"])
+        for tag in loads:
+            url = str(tag.get("src") or tag.get("href") or "")
+            assert not outside.match(url), f"{page.relative_to(SITE)}: {url}"

@@ -29,10 +29,12 @@ def use_style() -> None:
     """Set the look of all figures of a notebook: call it once, after the imports."""
     mpl.rcParams.update(
         {
+            "axes.facecolor": "none",
             "axes.grid": True,
             "axes.spines.right": False,
             "axes.spines.top": False,
             "figure.constrained_layout.use": True,
+            "figure.facecolor": "none",
             "figure.figsize": (6.4, 3.2),
             "font.size": 11,
             "grid.alpha": 0.3,

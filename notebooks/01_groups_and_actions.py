@@ -303,8 +303,8 @@ print(eq.check_action(both, torch.rand(2, 2, 5, 5)).passed)
 # %% [markdown]
 # ## What equivariant means
 #
-# > "A model $\M : \mathcal X \mapsto \mathcal Y$ is **equivariant** to $G$ [...] if
-# > $\M(gx) = g\M(x)$ for all $g \in G$, $x \in \mathcal X$." {cite:p}`basu2023efficient`
+# > "A model $\mathbf{M} : \mathcal X \mapsto \mathcal Y$ is **equivariant** to $G$ [...] if
+# > $\mathbf{M}(gx) = g\mathbf{M}(x)$ for all $g \in G$, $x \in \mathcal X$." {cite:p}`basu2023efficient`
 #
 # In plain words: move the input, and the output moves along. Which of these are
 # equivariant to permutations of the entries, and which to a change of all signs?

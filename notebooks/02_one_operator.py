@@ -47,7 +47,8 @@ from equinb.apps import letters
 
 # %% tags=["hide-cell"]
 plots.use_style()
-_ = torch.manual_seed(0)
+torch.manual_seed(0)
+torch.set_num_threads(1)  # so small a network gains nothing from a second
 
 # %% [markdown]
 # ## A model that reads upright letters
@@ -99,7 +100,7 @@ assert accuracy(net, x) > 0.9 and accuracy(net, turned) < 0.6
 # with $g^{-1}$, and take the mean.
 #
 # $$
-# \M_G(x) = \frac{1}{|G|} \sum_{g \in G} g^{-1} \M(gx)
+# \mathbf{M}_G(x) = \frac{1}{|G|} \sum_{g \in G} g^{-1} \mathbf{M}(gx)
 # $$ (eq-1)
 #
 # The output here is ten logits. A turn of the picture leaves the right answer as it
@@ -124,14 +125,14 @@ print(f"equitune, turned: {accuracy(f1, turned):.1%}")
 # %% [markdown]
 # ## Equation (2): equizero
 #
-# > "[...] $g_* = \arg\min_{g \in G} l(\M(gx))$ with $l$ being an injective proxy loss
+# > "[...] $g_* = \arg\min_{g \in G} l(\mathbf{M}(gx))$ with $l$ being an injective proxy loss
 # > function and assuming the minima is unique." {cite:p}`basu2023efficient`
 #
 # In plain words: ask a {term}`proxy loss` which view the model likes best, and keep
 # that view's answer alone.
 #
 # $$
-# \M_G^0(x) = g_*^{-1} \M(g_* x), \qquad g_* = \arg\min_{g \in G} \, l(\M(gx))
+# \mathbf{M}_G^0(x) = g_*^{-1} \mathbf{M}(g_* x), \qquad g_* = \arg\min_{g \in G} \, l(\mathbf{M}(gx))
 # $$ (eq-2)
 #
 # The proxy loss here is the negative of the greatest probability: the view that the
@@ -173,15 +174,15 @@ print(f"equizero, turned: {accuracy(f0, turned):.1%}")
 # %% [markdown]
 # ## Equation (4): lambda-equitune
 #
-# > "[...] given a pretrained model $\M$, the features $\M(gx)$ for any fixed $x$ are
+# > "[...] given a pretrained model $\mathbf{M}$, the features $\mathbf{M}(gx)$ for any fixed $x$ are
 # > not all equally important for all $g \in G$." {cite:p}`basu2023efficient`
 #
 # In plain words: a small net looks at each view's features and says how much that view
 # should count.
 #
 # $$
-# \M_G^\lambda(x) = \frac{1}{\sum_{g \in G} \lambda(gx)}
-#   \sum_{g \in G} g^{-1} \lambda(gx) \, \M(gx)
+# \mathbf{M}_G^\lambda(x) = \frac{1}{\sum_{g \in G} \lambda(gx)}
+#   \sum_{g \in G} g^{-1} \lambda(gx) \, \mathbf{M}(gx)
 # $$ (eq-4)
 #
 # We cut the net in two: the encoder makes 64 features, the head turns them into logits.
@@ -221,14 +222,14 @@ assert accuracy(f, turned) > before + 0.1
 # The three equations share everything but the weights:
 #
 # $$
-# \M_G(x) = \sum_{g \in G} w_g(x) \; g^{-1} \M(gx),
+# \mathbf{M}_G(x) = \sum_{g \in G} w_g(x) \; g^{-1} \mathbf{M}(gx),
 #   \qquad w_g(x) \ge 0, \quad \sum_{g \in G} w_g(x) = 1 .
 # $$ (eq-operator)
 #
 # | method | $w_g(x)$ | class | weights by |
 # | --- | --- | --- | --- |
 # | equitune | $1/\lvert G\rvert$ | `Equitune` | `Uniform` |
-# | equizero | even over the minimisers of $l(\M(gx))$ | `Equizero` | `ArgMin` |
+# | equizero | even over the minimisers of $l(\mathbf{M}(gx))$ | `Equizero` | `ArgMin` |
 # | lambda-equitune | $\lambda(gx) / \sum_h \lambda(hx)$ | `LambdaEquitune` | `Learned` |
 #
 # In the package all three are the one module `Symmetrized`, which makes the orbit once
@@ -333,12 +334,12 @@ assert sorted(scores, key=scores.get) == list(methods)
 # > $\lambda$-equitune, given by [eq. (4)]." {cite:p}`basu2023efficient`
 #
 # $$
-# \min_{\M_G^\lambda} \; \sum_{g \in G}
-#   \lVert \lambda(gx) \, \M(gx) - \M_G^\lambda(gx) \rVert_2^2
-# \quad \text{s.t.} \quad \M_G^\lambda(gx) = g \, \M_G^\lambda(x)
+# \min_{\mathbf{M}_G^\lambda} \; \sum_{g \in G}
+#   \lVert \lambda(gx) \, \mathbf{M}(gx) - \mathbf{M}_G^\lambda(gx) \rVert_2^2
+# \quad \text{s.t.} \quad \mathbf{M}_G^\lambda(gx) = g \, \mathbf{M}_G^\lambda(x)
 # $$ (eq-3)
 #
-# The constraint leaves one unknown vector $z = \M_G^\lambda(x)$. Write $m_g = \M(gx)$ and
+# The constraint leaves one unknown vector $z = \mathbf{M}_G^\lambda(x)$. Write $m_g = \mathbf{M}(gx)$ and
 # $\lambda_g = \lambda(gx)$. The sum is then $\sum_g \lVert \lambda_g m_g - g z \rVert^2$,
 # an ordinary least-squares problem.
 #
@@ -465,7 +466,7 @@ assert (z5 - eq4(sheared)).norm() > 1e-2 and (
 # - **Where the average is taken matters.** Logits, probabilities and features give
 #   different models. Choose with `head=`; the second exercise measures it.
 # - **Lambda must read $gx$ alone.** Weights that read the aligned features
-#   $g^{-1}\M(gx)$ break the symmetry; the package offers no way to do so.
+#   $g^{-1}\mathbf{M}(gx)$ break the symmetry; the package offers no way to do so.
 # - **A lambda that has seen labels is not zero-shot.** Say how many it saw.
 #
 # ## Recap

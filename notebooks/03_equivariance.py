@@ -56,7 +56,7 @@ _ = torch.manual_seed(0)
 # %% [markdown]
 # ## Theorem 2
 #
-# > "**Theorem 2** (Equivariance). $\M_G^\lambda$ defined in equation 4 is equivariant
+# > "**Theorem 2** (Equivariance). $\mathbf{M}_G^\lambda$ defined in equation 4 is equivariant
 # > to $G$." {cite:p}`basu2023efficient`
 #
 # In plain words: transform the input, and the output is transformed to match. The
@@ -67,8 +67,8 @@ _ = torch.manual_seed(0)
 #
 # Let a finite group $G$ act linearly on the output, and let the weight of a view depend
 # on that view alone: $w_g(hx) = w_{gh}(x)$ for all $g, h \in G$. Then
-# $\M_G(x) = \sum_g w_g(x) \, g^{-1} \M(gx)$ is {term}`equivariant`:
-# $\M_G(hx) = h \, \M_G(x)$.
+# $\mathbf{M}_G(x) = \sum_g w_g(x) \, g^{-1} \mathbf{M}(gx)$ is {term}`equivariant`:
+# $\mathbf{M}_G(hx) = h \, \mathbf{M}_G(x)$.
 # :::
 #
 # :::{prf:proof}
@@ -76,9 +76,9 @@ _ = torch.manual_seed(0)
 # $g$ runs through the group, so does $k$, and $g^{-1} = h k^{-1}$:
 #
 # $$
-# \M_G(hx) = \sum_g w_{gh}(x) \, g^{-1} \M(ghx)
-#          = \sum_k w_k(x) \, h k^{-1} \M(kx)
-#          = h \, \M_G(x) . \qquad \blacksquare
+# \mathbf{M}_G(hx) = \sum_g w_{gh}(x) \, g^{-1} \mathbf{M}(ghx)
+#          = \sum_k w_k(x) \, h k^{-1} \mathbf{M}(kx)
+#          = h \, \mathbf{M}_G(x) . \qquad \blacksquare
 # $$
 # :::
 #
@@ -229,7 +229,7 @@ for G in (eq.cyclic(2), eq.cyclic(4), eq.dihedral(4)):
 #
 # ### Dropout left on
 #
-# Theorem 2 needs $\lambda$ and $\M$ to be functions. With dropout on, two calls differ.
+# Theorem 2 needs $\lambda$ and $\mathbf{M}$ to be functions. With dropout on, two calls differ.
 # The published code for CLIP never switches it off in its lambda net.
 
 # %%
@@ -450,7 +450,7 @@ assert fails == [
 # | --- | --- | --- |
 # | theorem 2 | for eq. (4) with $\lambda > 0$ | for any weights with $w_g(hx) = w_{gh}(x)$; zero is allowed |
 # | eq. (2) | one minimiser, "assuming the minima is unique" | all minimisers, averaged: exact with ties |
-# | proxy loss | injective | any function of $\M(gx)$; injective losses tie as well |
+# | proxy loss | injective | any function of $\mathbf{M}(gx)$; injective losses tie as well |
 # | check | none reported | a report for each group, dtype and method |
 #
 # ## Pitfalls
@@ -520,7 +520,7 @@ for name, f in methods(deep_set, move):
     print(f"{name:16} changes it by {(f(x) - deep_set(x)).abs().max():.0e}")
 
 # %% [markdown]
-# Nothing: if $\M(gx) = g\M(x)$, then $g^{-1}\M(gx) = \M(x)$ for all $g$, and every
+# Nothing: if $\mathbf{M}(gx) = g\mathbf{M}(x)$, then $g^{-1}\mathbf{M}(gx) = \mathbf{M}(x)$ for all $g$, and every
 # weighted average of equal things is the thing itself.
 #
 # :::{solution-end}

@@ -146,7 +146,7 @@ def gx(g, x):  # r^k s^m: mirror if m = 1, then k quarter turns
 
 # %% mystnb={"figure": {"name": "fig-orbit-f", "caption": "The orbit of the letter F under the symmetries of the square."}, "image": {"alt": "Eight pictures of the letter F, turned and mirrored; no two are the same."}}
 views = torch.stack([gx(g, F) for g in range(8)])
-plots.image_row(views, [f"${name}$" for name in D4.elements])
+plots.image_row(views, [f"${name}$" for name in D4.elements], columns=4)
 assert len(views.unique(dim=0)) == 8
 
 # %% [markdown]

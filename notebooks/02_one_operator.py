@@ -288,6 +288,10 @@ cold, zero = softmin(1e-7)(turned), f0(turned)
 close = torch.isclose(cold, zero, atol=1e-3).all(-1)
 print(f"tau = 1e-7 is equizero for {close.float().mean():.1%} of the letters")
 
+# %% [markdown]
+# For the rest two views tie within the tolerance, and equizero gives both the same
+# weight.
+
 # %%
 taus = torch.logspace(-3, 1, 13).tolist()
 path = []
@@ -296,15 +300,15 @@ for tau in taus:
     right = (logits.argmax(-1) == y).float().mean().item()
     path.append((right, orbit.effective_views.mean().item()))
 
-# %% mystnb={"figure": {"name": "fig-temperature", "caption": "From equizero (left) to equitune (right) by the temperature of the softmin weights, for turned letters. Views: the exponential of the entropy of the weights."}, "image": {"alt": "As the temperature rises, accuracy falls from that of equizero to that of equitune, while the effective number of views rises from about one to four."}}
-figure, (left, right) = plt.subplots(1, 2, sharex=True)
-left.semilogx(taus, [a for a, _ in path], color="k")
-left.axhline(accuracy(f0, turned), ls=":", label="equizero")
-left.axhline(accuracy(f1, turned), ls="--", label="equitune")
-_ = left.set(xlabel="temperature", ylabel="accuracy", ylim=(0, 1))
-left.legend()
-right.semilogx(taus, [v for _, v in path], color="k")
-right.set(xlabel="temperature", ylabel="effective views", ylim=(0, 4.2))
+# %% mystnb={"figure": {"name": "fig-temperature", "caption": "From equizero (at the left edge) to equitune (at the right) by the temperature of the softmin weights, for turned letters. Views: the exponential of the entropy of the weights."}, "image": {"alt": "As the temperature rises, accuracy falls from that of equizero to that of equitune, while the effective number of views rises from about one to four."}}
+figure, (top, below) = plt.subplots(2, sharex=True, figsize=(5.2, 4.5))
+top.semilogx(taus, [a for a, _ in path], color="k")
+top.axhline(accuracy(f0, turned), ls=":", label="equizero")
+top.axhline(accuracy(f1, turned), ls="--", label="equitune")
+top.set(ylabel="accuracy", ylim=(0, 1))
+top.legend()
+below.semilogx(taus, [v for _, v in path], color="k")
+below.set(xlabel="temperature", ylabel="effective views", ylim=(0, 4.2))
 assert path[0][0] > path[-1][0] and path[0][1] < path[-1][1]
 
 # %% [markdown]

@@ -423,7 +423,7 @@ print(record("... all minimisers", even, turn, same, image))
 # tolerance.
 
 # %% mystnb={"figure": {"name": "fig-faults", "caption": "The greatest relative equivariance error of every report on this page. Filled: passed, hollow: failed. Errors of exactly zero are drawn at the left edge."}, "image": {"alt": "The correct constructions have errors near rounding; each fault has an error between a hundredth and ten, but the forgotten inverse is invisible for the group of order two."}}
-figure, ax = plt.subplots(figsize=(7.2, 5.2))
+figure, ax = plt.subplots(figsize=(5.2, 5.6))
 for row, report in enumerate(reports.values()):
     fill = "C0" if report.passed else "none"
     ax.plot(max(report.error, 1e-18), row, "o", mfc=fill, mec="C0")

@@ -360,7 +360,7 @@ print(f"greatest difference of a return to the stored one: {gap.max():.2f}")
 # Follow the carts of one agent under the three methods.
 
 # %% mystnb={"figure": {"name": "fig-drift", "caption": "Position of the cart over 25 episodes of the agent of seed 0. Dotted: the ends of the track."}, "image": {"alt": "Under the pretrained agent all carts drift to one side and leave the track there. Under equitune and equizero they spread evenly to both sides and stay on the track for longer."}}
-figure, axes = plt.subplots(1, 3, sharey=True, figsize=(6.4, 2.8))
+figure, axes = plt.subplots(3, sharex=True, figsize=(5.2, 5.6))
 for ax, method in zip(axes, rl.METHODS):
     f = rl.symmetrize(q, state, action, method)
     episodes = rl.rollout(f, episodes=25)
@@ -368,11 +368,12 @@ for ax, method in zip(axes, rl.METHODS):
     for i, length in enumerate(episodes.lengths):
         path = episodes.states[: length + 1 : 6, i, 0]
         ax.plot(range(0, length + 1, 6), path, color=colour, lw=0.8)
-    ax.set(title=method, xlabel="step", ylim=(-2.6, 2.6), xlim=(0, 500))
+    ax.set(title=method, ylim=(-2.6, 2.6), xlim=(0, 500))
     for edge in (-2.4, 2.4):
         ax.axhline(edge, ls=":", color="0.5")
-    ax.set_xticks([0, 200, 400])
-_ = axes[0].set_ylabel("position (m)")
+axes[1].set_ylabel("position (m)")
+_ = axes[2].set_xlabel("step")
+
 # %%
 ends = {}
 for method in ("equitune", "equizero"):
@@ -462,16 +463,16 @@ assert one_way > 0.8
 #
 # And this is how it looks, drawn by the environment:
 
-# %% mystnb={"figure": {"name": "fig-strip", "caption": "The agent of seed 0 from one start state, every 45 steps: as pretrained (above) and under equizero (below). The picture marked *over* shows the end of the episode."}, "image": {"alt": "Above, the cart wanders to one side until it leaves the track. Below, it stays near the middle with the pole upright for the whole time shown."}}
-figure, axes = plt.subplots(2, 6, figsize=(6.4, 1.6))
+# %% mystnb={"figure": {"name": "fig-strip", "caption": "The agent of seed 0 from one start state, every 75 steps: as pretrained (above) and under equizero (below). The picture marked *over* shows the end of the episode."}, "image": {"alt": "Above, the cart wanders to one side until it leaves the track. Below, it stays near the middle with the pole upright for the whole time shown.", "classes": "photo"}}
+figure, axes = plt.subplots(2, 4, figsize=(5.2, 1.9))
 for row, f in zip(axes, (q, f0)):
     episode = rl.rollout(f, episodes=1)
-    shown = [min(45 * i, episode.lengths[0]) for i in range(6)]
+    shown = [min(75 * i, episode.lengths[0]) for i in range(4)]
     frames = rl.cartpole_frames(episode.states[shown, 0])
     for ax, frame, i in zip(row, frames, shown):
         ax.imshow(frame[180:330])
         over = i == episode.lengths[0]
-        ax.set_title("over" if over else f"step {i}", size=9)
+        ax.set_title("over" if over else f"step {i}", size=11)
         ax.axis("off")
 assert played[0].ends[0, 0] > 2.4
 assert abs(episode.states[: shown[-1], 0, 0]).max() < 1
@@ -647,7 +648,7 @@ path = [
 # %% mystnb={"figure": {"name": "fig-q-temperature", "caption": "Return from equizero (left) to equitune (right), a line an agent, by the temperature of the weights."}, "image": {"alt": "Each of the five lines leads from its return under equizero to its return under equitune."}}
 for k, line in enumerate(path):
     plt.semilogx(taus, line, marker=".", color="0.4")
-    plt.text(1.3 * taus[-1], line[-1], f"seed {k}", va="center", size=9)
+    plt.text(1.3 * taus[-1], line[-1], f"seed {k}", va="center", size=10)
 plt.gca().set(xlabel="temperature", ylabel="return", ylim=(0, 520))
 for end, method in [(0, "equizero"), (-1, "equitune")]:
     reached = torch.tensor([line[end] for line in path])

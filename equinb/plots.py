@@ -80,7 +80,8 @@ def image_row(
     rows = -(-len(images) // columns)
     columns = min(columns, len(images))
     size = (1.05 * columns, 1.35 * rows)
-    _, axes = plt.subplots(rows, columns, figsize=size, squeeze=False)
+    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False)
+    figure.set_layout_engine("constrained", w_pad=0.08)
     for ax in axes.flat:
         ax.axis("off")
     for ax, image, title in zip(axes.flat, images, titles, strict=False):

@@ -319,10 +319,11 @@ methods = {"pretrained": net, "equitune": f1, "equizero": f0}
 methods["lambda-equitune"] = f
 scores = {name: accuracy(g, turned) for name, g in methods.items()}
 colours = [plots.METHOD_STYLE[name]["color"] for name in scores]
-bars = plt.bar(scores.keys(), scores.values(), color=colours)
-plt.bar_label(bars, fmt="{:.0%}")
-plt.axhline(accuracy(net, x), ls=":", color="k")
-plt.ylabel("accuracy")
+bars = plt.barh(list(scores), scores.values(), color=colours)
+plt.bar_label(bars, fmt="{:.0%}", label_type="center", color="w")
+plt.axvline(accuracy(net, x), ls=":", color="k")
+plt.gca().invert_yaxis()
+plt.xlabel("accuracy")
 assert sorted(scores, key=scores.get) == list(methods)
 
 # %% [markdown]

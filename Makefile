@@ -9,6 +9,7 @@ READER := _build/reader
 REPORTS := _build/reports
 
 export UV_PYTHON_DOWNLOADS := never
+export UV_SYSTEM_CERTS := true
 unexport PYTHONPATH
 
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)

@@ -23,7 +23,7 @@ book: site
 	@echo "The book: _build/html/index.html ($(words $(NOTEBOOKS)) executed notebooks). Serve it with: make serve"
 
 test:
-	@rm -f $(REPORTS)/unit.xml $(REPORTS)/browser.xml
+	@rm -f $(addprefix $(REPORTS)/,unit.xml doctest.xml browser.xml)
 	@$(MAKE) --no-print-directory lint types unit notebooks site browser
 	@$(BIN)/python tests/summary.py $(REPORTS)
 
@@ -86,9 +86,9 @@ types: install
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 unit: install
-	@echo "== unit, property and doctests"
-	@$(PYTEST) tests equinb --doctest-modules --ignore tests/site --durations 5 \
-		--junitxml $(REPORTS)/unit.xml
+	@echo "== unit and property tests, doctests"
+	@$(PYTEST) tests --ignore tests/site --durations 5 --junitxml $(REPORTS)/unit.xml
+	@$(PYTEST) equinb --doctest-modules --junitxml $(REPORTS)/doctest.xml
 
 browser: site
 	@echo "== browser"

@@ -131,6 +131,8 @@ def check_equivariance(
     Returns:
         One error an element: the greatest $|f(gx) - g f(x)|$ over the batch, divided by
         the greatest finite $|f(x)|$. Equal infinities, such as masked logits, agree.
+        A function that vanishes on the whole batch is measured against its own
+        rounding: give it an input on which it does not.
 
     Raises:
         ValueError, TypeError: for actions of two groups, a batch that the group cannot

@@ -9,7 +9,8 @@ from equinb.actions import Action
 from equinb.symmetrized import Orbit, Symmetrized, TensorMap, Weighting
 
 #: Two proxy losses tie when they differ by no more than this times the largest
-#: absolute loss over the orbit: rounding, with room to spare.
+#: absolute loss over the orbit. That is rounding with room to spare where an action
+#: moves numbers; matrices round as well, and in half precision they may exceed it.
 TIE_TOLERANCE = {
     torch.float64: 1e-10,
     torch.float32: 1e-4,

@@ -124,7 +124,8 @@ class Symmetrized(nn.Module):
         head: what follows the average; it keeps the symmetry only if it respects it, as
             any head does where `act_out` is `Trivial`.
         chunk: the most views that the encoder sees at once; None for all. It bounds
-            the memory of the activations and changes nothing else.
+            the memory of the activations where no gradient is kept. In eval mode it
+            changes nothing else.
 
     Raises:
         ValueError, TypeError: for actions of two groups, a batch that the group cannot

@@ -64,7 +64,7 @@ def hash_sources(sources: Iterable[str], root: Path = PACKAGE) -> str:
         FileNotFoundError: if one of them is missing.
 
     Example:
-        >>> len(hash_sources(["groups.py", "actions.py"]))
+        >>> len(hash_sources(["groups.py", "losses.py"]))
         64
     """
     lines = [

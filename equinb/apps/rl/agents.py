@@ -26,7 +26,8 @@ PRETRAINING = {CARTPOLE: {"steps": 100_000, "learning_rate": 1e-4, "width": 256}
 #: The name of the stored result, and the code that determines its rows.
 RESULT = "dqn-cartpole-small"
 SOURCES = (
-    "actions.py",
+    "actions/base.py",
+    "actions/entries.py",
     "apps/rl/agents.py",
     "apps/rl/rollouts.py",
     "equitune.py",

@@ -27,7 +27,7 @@ class ArgMin(Weighting):
 
     The paper's eq. (2) takes one minimiser and assumes that it is unique. Where views
     tie, as they do for every input that some $g \neq e$ leaves as it is, one minimiser
-    breaks equivariance; the average over all of them keeps it.
+    can break equivariance; the average over all of them keeps it.
 
     Args:
         loss: the proxy loss $l$, from `(N, ...)` to `(N,)`; see `equinb.losses`.

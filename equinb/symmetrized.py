@@ -58,7 +58,7 @@ class Orbit:
 
     @property
     def views(self) -> int:
-        """How many views the encoder has seen: $|G| B$."""
+        """How many views the encoder was given: $|G| B$."""
         return self.features.shape[0] * self.features.shape[1]
 
     @property

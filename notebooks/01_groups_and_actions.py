@@ -73,7 +73,7 @@ print(C4.table)
 # %%
 t = C4.table
 closed = (t >= 0).all() and (t < 4).all()
-associative = (t[t] == np.stack([row[t] for row in t])).all()
+associative = (t[t] == np.stack([row[t] for row in t])).all()  # (gh)k, g(hk)
 identity = (t[0] == range(4)).all() and (t[:, 0] == range(4)).all()
 inverses = all((row == 0).any() for row in t)
 print(closed, associative, identity, inverses)
@@ -87,7 +87,7 @@ eq.check_group([[0, 1, 2], [1, 0, 2], [2, 2, 0]])
 # %% [markdown]
 # ## Four groups in pictures
 #
-# $C_4$ are the quarter turns; $D_4$ adds the mirrors; $S_3$ are all orders of three
+# $C_4$ holds the quarter turns; $D_4$ adds the mirrors; $S_3$ holds all orders of three
 # things; $C_2 \times C_2$ are two switches. In which picture does the order of two
 # moves matter? Look for a table that is not symmetric about its diagonal.
 
@@ -126,7 +126,7 @@ for moves in [("r^2",), ("s",), ("r^2", "s"), ("r", "s")]:
 #
 # > "[...] we define a **group action** of $G$ on $\mathcal X$ as [...] i) identity:
 # > $\Gamma_{\mathcal X}(e, x) = x$ [...]; ii) compatibility:
-# > $\Gamma_{\mathcal X}(g, \Gamma_{\mathcal X}(h, x)) = \Gamma_{\mathcal X}(gh, x)$."
+# > $\Gamma_{\mathcal X}(g, \Gamma_{\mathcal X}(h, x)) = \Gamma_{\mathcal X}(gh, x)$ [...]."
 # > {cite:p}`basu2023efficient`
 #
 # In plain words: each move does something to an input. Doing nothing does nothing, and
@@ -166,7 +166,7 @@ eq.check_action(square, torch.rand(2, 5, 5))
 #
 # Let a permutation act on a list. "Entry $i$ goes to place $p(i)$" and "place $i$ takes
 # entry $p(i)$" look like the same thing. They are inverse to one another, and only the
-# first satisfies $g(hx) = (gh)x$. Does it matter?
+# first satisfies $g(hx) = (gh)x$, where $gh$ means first $h$, then $g$. Does it matter?
 
 
 # %%
@@ -200,7 +200,7 @@ for apply in (goes_to, takes_from):
 
 # %% [markdown]
 # For $C_4$ both pass: it commutes. Only a group that does not commute shows the
-# difference, and so this book tests everything on $D_4$, $S_3$ or $S_4$ as well.
+# difference, and so the package's equivariance tests all include $D_4$, $S_3$ or $S_4$.
 #
 # ## Orbits and stabilisers
 #
@@ -235,9 +235,9 @@ letters = {
 }
 
 # %% [markdown]
-# Five letters. How many different views has each? Guess, then look.
+# Four letters and a plus sign. How many different views has each? Guess, then look.
 
-# %% mystnb={"figure": {"name": "fig-letters-symmetry", "caption": "Letters with different symmetries."}, "image": {"alt": "Pixel pictures of F, A, N, H and a plus sign."}}
+# %% mystnb={"figure": {"name": "fig-letters-symmetry", "caption": "Four letters and a plus sign, with different symmetries."}, "image": {"alt": "Pixel pictures of F, A, N, H and a plus sign."}}
 plots.image_row(list(letters.values()), list(letters))
 
 # %%
@@ -256,13 +256,14 @@ for name, x in letters.items():
 #
 # | input or output | what $g$ does | class | chapter |
 # | --- | --- | --- | --- |
-# | image | turns and mirrors pixels | `Rot90`, `Flip` | CLIP, CNN |
-# | sentence | replaces words | `Relabel` | SCAN, fairness |
+# | image | turns and mirrors pixels | `Rot90`, `Flip` | CLIP, CNN (planned) |
+# | sentence | replaces words | `Relabel` | SCAN, fairness (planned) |
 # | state of a cart and pole | mirrors: changes signs | `SignedPermutation` | deep Q-learning |
-# | Q-values, logits | permutes entries | `Permutation` | deep Q-learning, SCAN |
+# | Q-values, logits | permutes entries | `Permutation` | deep Q-learning |
 #
 # **Words.** The sentence keeps its order; words change places in the vocabulary. What
-# happens to a sentence without the swapped words?
+# happens to a sentence without the swapped words? (`"r"` names the element of $C_2$
+# that is not the identity.)
 
 # %%
 words = ["jump", "run", "walk", "twice"]
@@ -273,7 +274,7 @@ for sentence in (["jump", "twice"], ["walk", "twice"]):
     print(sentence, "->", [words[i] for i in verbs("r", ids)[0]])
 
 # %% [markdown]
-# It is its own mirror: its stabiliser is the whole group. The logits over the same
+# "walk twice" is its own mirror: its stabiliser is the whole group. The logits over the same
 # vocabulary are permuted.
 
 # %%
@@ -281,8 +282,8 @@ logits = torch.tensor([[3.0, 1.0, 0.0, 0.0]])
 print(eq.Permutation(C2, swap)("r", logits))
 
 # %% [markdown]
-# **States and Q-values.** Mirror a cart with a pole: position, speed, angle and angular
-# speed change sign, and "push left" becomes "push right".
+# **States and Q-values.** Mirror a cart with a pole: position, velocity, angle and angular
+# velocity change sign, and "push left" becomes "push right".
 
 # %%
 mirror = eq.SignedPermutation(C2, None, [[1, 1, 1, 1], [-1, -1, -1, -1]])
@@ -315,16 +316,17 @@ shuffle = eq.Permutation(S3, orders)
 signs = eq.SignedPermutation(C2, None, [[1, 1, 1], [-1, -1, -1]])
 
 # %%
+print(f"{'':12} {shuffle.group.name:5} signs")
 functions = {"relu": torch.relu, "tanh": torch.tanh}
 functions["running sum"] = lambda x: x.cumsum(-1)
 functions["softmax"] = lambda x: x.softmax(-1)
 for name, f in functions.items():
     reports = [eq.check_equivariance(f, a, a, x) for a in (shuffle, signs)]
-    print(f"{name:12}", *[report.passed for report in reports])
+    print(f"{name:12}", *[f"{report.passed!s:5}" for report in reports])
 
 # %% [markdown]
 # Relu: permutations only. Tanh: both. A running sum: signs only. Softmax: permutations
-# only. A pretrained model is usually none of these, for no group at all.
+# only. A pretrained model usually passes neither test.
 #
 # ## Paper and here
 #
@@ -332,7 +334,7 @@ for name, f in functions.items():
 # | --- | --- | --- |
 # | group | "a set $G$ accompanied by a binary operator" | names and a table, `FiniteGroup`; the axioms are checked when it is built |
 # | action | a function $\Gamma_{\mathcal X}(g, x)$ | an `Action` on batches; compatibility is checked when it is built, or by `check_action` |
-# | groups used | $C_2$, $C_4$, flips | these, and $C_3$, $D_4$, $S_3$, $S_4$ and products in every test |
+# | groups used | $C_2$, $C_4$, flips | these, and $C_3$, $D_4$, $S_3$, $S_4$ and products in the equivariance tests |
 #
 # ## Pitfalls
 #
@@ -348,7 +350,8 @@ for name, f in functions.items():
 # - `cyclic`, `dihedral`, `symmetric`, `direct_product` and `.subgroup` build them.
 # - Images, words, states and Q-values each have their class of action.
 # - Views times stabiliser is the order of the group; stabilisers make ties.
-# - $g(hx) = (gh)x$ fails for the wrong convention, visibly only without commutation.
+# - The wrong convention breaks $g(hx) = (gh)x$; only a group that does not commute shows
+#   it.
 #
 # ## Exercises
 #
@@ -370,7 +373,8 @@ for members in sorted(subgroups, key=len):
 print(len(subgroups))
 
 # %% [markdown]
-# Two generators are enough here, since each subgroup of $D_4$ is made by two elements.
+# A proper subgroup has order 1, 2 or 4 (Lagrange), and two elements make any group of
+# order at most 4; $r$ and $s$ make $D_4$.
 #
 # :::{solution-end}
 # :::

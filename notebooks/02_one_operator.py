@@ -53,7 +53,7 @@ torch.set_num_threads(1)  # so small a network gains nothing from a second
 # %% [markdown]
 # ## A model that reads upright letters
 #
-# A small convolutional net learns ten printed letters in a few seconds. It has only
+# A small convolutional net learns ten printed characters in a few seconds. It has only
 # ever seen them upright.
 
 # %%
@@ -125,8 +125,8 @@ print(f"equitune, turned: {accuracy(f1, turned):.1%}")
 # %% [markdown]
 # ## Equation (2): equizero
 #
-# > "[...] $g_* = \arg\min_{g \in G} l(\mathbf{M}(gx))$ with $l$ being an injective proxy loss
-# > function and assuming the minima is unique." {cite:p}`basu2023efficient`
+# > "[...] $g_* = \arg\min_{g \in G} l(\mathbf{M}(gx))$ with $l$ [...] being an injective proxy
+# > loss function and assuming the minima is unique." {cite:p}`basu2023efficient`
 #
 # In plain words: ask a {term}`proxy loss` which view the model likes best, and keep
 # that view's answer alone.
@@ -141,10 +141,10 @@ print(f"equitune, turned: {accuracy(f1, turned):.1%}")
 
 # %%
 def equizero(M, x):
-    answers = torch.stack([M(turn(g, x)) for g in range(4)])
-    losses = -answers.softmax(-1).amax(-1)
-    best = losses.argmin(0)
-    return answers[best, torch.arange(len(x))]
+    views = torch.stack([M(turn(g, x)) for g in range(4)])
+    best = (-views.softmax(-1).amax(-1)).argmin(0)
+    answers = [same(G.inverse(g), views[g]) for g in range(4)]
+    return torch.stack(answers)[best, torch.arange(len(x))]
 
 
 # %%
@@ -153,9 +153,10 @@ agree = torch.isclose(f0(turned), equizero(net, turned), atol=1e-5)
 print(f"the same answer for {agree.all(-1).float().mean():.1%} of the letters")
 
 # %% [markdown]
-# Not for all? Where two views {term}`tie`, the six lines above keep the first and the
-# package averages all of them. Two views can also tie by rounding alone: a net that is
-# certain gives a probability of exactly one to both.
+# Not for all? Where two views {term}`tie`, the lines above keep the first and the package
+# averages all of them. It also counts as tied what differs by no more than a small
+# tolerance (`equinb.equizero.TIE_TOLERANCE`): two views of which the net is nearly
+# certain, say.
 
 # %%
 with_tie = ~agree.all(-1)
@@ -165,8 +166,8 @@ assert (chosen[with_tie] > 1).all()
 print(f"views kept: {chosen.unique().tolist()}")
 
 # %% [markdown]
-# That is no detail. [](03_equivariance.ipynb) shows that one minimiser breaks
-# equivariance, and that the average over all minimisers never does.
+# That is no detail. [](03_equivariance.ipynb) shows that one minimiser can break
+# equivariance, and that the average over all minimisers keeps it.
 
 # %%
 print(f"equizero, turned: {accuracy(f0, turned):.1%}")
@@ -195,9 +196,10 @@ lam = nn.Sequential(nn.Linear(64, 100), nn.ReLU(), nn.Linear(100, 1))
 
 # %%
 def lambda_equitune(x):
-    features = torch.stack([encoder(turn(g, x)) for g in range(4)])
-    weights = lam(features).exp()  # positive, whatever lam gives
-    mean = (weights * features).sum(0) / weights.sum(0)
+    views = torch.stack([encoder(turn(g, x)) for g in range(4)])
+    weights = lam(views).exp()  # positive, whatever lam gives
+    aligned = [same(G.inverse(g), views[g]) for g in range(4)]
+    mean = (weights * torch.stack(aligned)).sum(0) / weights.sum(0)
     return head(mean)
 
 
@@ -207,14 +209,33 @@ torch.testing.assert_close(f(turned), lambda_equitune(turned))
 
 # %% [markdown]
 # Now $\lambda$ learns, and nothing else does. It sees upright letters with their labels;
-# their turned views are made by the group. It has therefore used labels, and the name
-# of the row below says so.
+# their turned views are made by the group. It has therefore used labels, and its name
+# says how many.
 
 # %%
-before = accuracy(f, turned)
-letters.fit(f, lam, steps=200, lr=1e-2)
-print(f"lambda untrained {before:.1%}, trained {accuracy(f, turned):.1%}")
+before, steps = accuracy(f, turned), 200
+letters.fit(f, lam, steps, lr=1e-2)
+name = f"lambda ({128 * steps:,} labels)"
+print(f"{name}: {before:.1%} before, {accuracy(f, turned):.1%} after")
 assert accuracy(f, turned) > before + 0.1
+
+# %% [markdown]
+# ### The inverse at work
+#
+# So far $g^{-1}$ had nothing to do. Let the output be a picture as well: say, the mean
+# feature map of the net's first layer. The same lines and the package still agree.
+
+
+# %%
+def first_layer(v):
+    return nn.functional.pad(net[:3](v).mean(1), (2, 2, 2, 2))
+
+
+view = [first_layer(turn(g, turned)) for g in range(4)]
+back = torch.stack([turn(G.inverse(g), view[g]) for g in range(4)])
+f_maps = eq.Equitune(first_layer, turn, turn)
+torch.testing.assert_close(f_maps(turned), back.mean(0))
+eq.check_equivariance(f_maps, turn, turn, turned)
 
 # %% [markdown]
 # ## One operator
@@ -222,7 +243,7 @@ assert accuracy(f, turned) > before + 0.1
 # The three equations share everything but the weights:
 #
 # $$
-# \mathbf{M}_G(x) = \sum_{g \in G} w_g(x) \; g^{-1} \mathbf{M}(gx),
+# \mathbf{M}_G^w(x) = \sum_{g \in G} w_g(x) \; g^{-1} \mathbf{M}(gx),
 #   \qquad w_g(x) \ge 0, \quad \sum_{g \in G} w_g(x) = 1 .
 # $$ (eq-operator)
 #
@@ -236,9 +257,9 @@ assert accuracy(f, turned) > before + 0.1
 # and asks a weighting for $w$. What it made can be looked at.
 
 # %%
-sevens = turned[y == letters.LETTERS.index("7")][:1]
+seven = turned[y == letters.LETTERS.index("7")][:1]
 for name, method in {"equitune": f1, "equizero": f0, "lambda": f}.items():
-    _, orbit = method(sevens, return_orbit=True)
+    _, orbit = method(seven, return_orbit=True)
     print(f"{name:9}", orbit.weights[:, 0].detach().numpy().round(3))
 
 # %% mystnb={"figure": {"name": "fig-orbit", "caption": "The orbit of one turned letter. Above each view: the group element, and the weight that the learned lambda gives it."}, "image": {"alt": "Four views of the digit 7, a quarter turn apart. The view with the greatest weight is the upright one."}}
@@ -249,13 +270,17 @@ upright = (4 - k[y == letters.LETTERS.index("7")][0]) % 4
 assert orbit.weights[:, 0].argmax() == upright
 
 # %% [markdown]
-# `orbit.inputs`, `.features` and `.outputs` have the axes (group, batch, ...), and the
-# encoder has seen each view once, for every method: lambda costs no second pass.
+# `orbit.inputs`, `.features` and `.outputs` have the axes (group, batch, ...). The encoder
+# sees each view once, whatever the method: lambda needs no second pass. A hook on its
+# first layer counts.
 
 # %%
-f_count = eq.Equitune(net, turn, same)
-_, orbit = f_count(turned, return_orbit=True)
-print(tuple(orbit.inputs.shape), orbit.views, "views")
+seen = []
+hook = encoder[0].register_forward_hook(lambda _, x, y: seen.append(len(y)))
+for method in (f1, f0, f):
+    method(turned)
+hook.remove()
+print(f"{len(turned)} letters; views encoded by each method: {seen}")
 
 # %% [markdown]
 # ## Special cases
@@ -289,7 +314,7 @@ close = torch.isclose(cold, zero, atol=1e-3).all(-1)
 print(f"tau = 1e-7 is equizero for {close.float().mean():.1%} of the letters")
 
 # %% [markdown]
-# For the rest two views tie within the tolerance, and equizero gives both the same
+# For the rest several views tie within the tolerance, and equizero gives them equal
 # weight.
 
 # %%
@@ -314,9 +339,9 @@ assert path[0][0] > path[-1][0] and path[0][1] < path[-1][1]
 # %% [markdown]
 # So much for the weights. Here are all the methods at once, on the same turned letters.
 
-# %% mystnb={"figure": {"name": "fig-accuracy", "caption": "Accuracy on 1,000 turned letters. The dotted line is the ceiling: the pretrained net on the same letters upright. Lambda was trained with labels of upright letters, the others with none."}, "image": {"alt": "The pretrained net reads turned letters worst, equitune better, equizero better still and lambda-equitune best, below the upright ceiling."}}
+# %% mystnb={"figure": {"name": "fig-accuracy", "caption": "Accuracy on 1,000 turned letters. The dotted line is the ceiling: the pretrained net on the same letters upright. Lambda was trained with labels of upright letters; equitune and equizero use no labels beyond pretraining."}, "image": {"alt": "The pretrained net reads turned letters worst, equitune better, equizero better still and lambda-equitune best, below the upright ceiling."}}
 methods = {"pretrained": net, "equitune": f1, "equizero": f0}
-methods["lambda-equitune"] = f
+methods["lambda-equitune"] = f  # with the labels counted above
 scores = {name: accuracy(g, turned) for name, g in methods.items()}
 colours = [plots.METHOD_STYLE[name]["color"] for name in scores]
 bars = plt.barh(list(scores), scores.values(), color=colours)
@@ -327,9 +352,11 @@ plt.xlabel("accuracy")
 assert sorted(scores, key=scores.get) == list(methods)
 
 # %% [markdown]
-# This is the paper's picture in small: averaging blindly helps a little, choosing helps
-# much, learned weights help most. One net and ten letters prove nothing about other
-# models; the application chapters measure those.
+# Here averaging logits helps a little, choosing helps more, and a lambda trained with
+# labels most. The paper calls lambda-equitune "competitive with equizero" for zero-shot
+# tasks. How well equitune does also depends on where the average is taken: see
+# {ref}`ex-where-to-cut`. One net and ten characters prove nothing about other models; the
+# application chapters measure those.
 #
 # ## What does equation (4) minimise?
 #
@@ -344,7 +371,8 @@ assert sorted(scores, key=scores.get) == list(methods)
 # \quad \text{s.t.} \quad \mathbf{M}_G^\lambda(gx) = g \, \mathbf{M}_G^\lambda(x)
 # $$ (eq-3)
 #
-# The constraint leaves one unknown vector $z = \mathbf{M}_G^\lambda(x)$. Write $m_g = \mathbf{M}(gx)$ and
+# (The paper prints $\mathbf{M}_G^\lambda(g, x)$ under the sum, which we read as
+# $\mathbf{M}_G^\lambda(gx)$.) The constraint leaves one unknown vector $z = \mathbf{M}_G^\lambda(x)$. Write $m_g = \mathbf{M}(gx)$ and
 # $\lambda_g = \lambda(gx)$. The sum is then $\sum_g \lVert \lambda_g m_g - g z \rVert^2$,
 # an ordinary least-squares problem.
 #
@@ -369,7 +397,10 @@ assert sorted(scores, key=scores.get) == list(methods)
 # $g^\top g = 1$ and $g^\top = g^{-1}$, which gives both formulas. For equivariance,
 # replace $x$ by $hx$ in the second sum and put $k = gh$:
 # $\sum_k \lambda_k \lVert m_k - k h^{-1} z \rVert^2$ is the sum for $x$ with $h^{-1} z$
-# in the place of $z$, so its minimiser is $h$ times that for $x$. $\blacksquare$
+# in the place of $z$, so its minimiser is $h$ times that for $x$. All $\lambda_g$ are
+# positive and all $g$ invertible, so each sum is strictly convex and has one minimiser.
+# Where $hx = x$, the constraint also asks for $hz = z$; the sums do not change when $z$
+# becomes $hz$, so the one minimiser obeys it. $\blacksquare$
 # :::
 #
 # Numbers decide. Take $S_3$ on the plane, by its turns and mirrors of a triangle, and
@@ -447,14 +478,15 @@ assert torch.allclose(z4, eq4(rotations), atol=1e-5)
 assert torch.allclose(z4, least_squares(rotations), atol=1e-5)
 z5 = solve(weighted, sheared)
 assert torch.allclose(z5, least_squares(sheared), atol=1e-5)
-assert (z5 - eq4(sheared)).norm() > 1e-2 and (
-    z3 - eq4(rotations)
-).norm() > 1e-2
+assert (z5 - eq4(sheared)).norm() > 1e-2
+assert (z3 - eq4(rotations)).norm() > 1e-2
 
 # %% [markdown]
 # A row is a minimum that the solver found, a column a formula, an entry their distance.
 # As printed, eq. (3) leads to the unnormalised average. Eq. (4) is the minimum of the
-# weighted sum when the action is orthogonal, and of neither sum when it is not. The
+# weighted sum when the action is orthogonal, and in this sheared example of neither. (The
+# third row has the formula
+# $(\sum_g g^\top g)^{-1} \sum_g \lambda_g \, g^\top m_g$, by the same proof.) The
 # book uses eq. (4): by {prf:ref}`thm-equivariance` it is equivariant in every basis.
 #
 # ## Paper and here
@@ -471,7 +503,8 @@ assert (z5 - eq4(sheared)).norm() > 1e-2 and (
 # - **Where the average is taken matters.** Logits, probabilities and features give
 #   different models. Choose with `head=`; the second exercise measures it.
 # - **Lambda must read $gx$ alone.** Weights that read the aligned features
-#   $g^{-1}\mathbf{M}(gx)$ break the symmetry; the package offers no way to do so.
+#   $g^{-1}\mathbf{M}(gx)$ break the symmetry, unless they are invariant to the output
+#   action. `of=` offers no such choice; a `Weighting` of your own could.
 # - **A lambda that has seen labels is not zero-shot.** Say how many it saw.
 #
 # ## Recap
@@ -488,7 +521,8 @@ assert (z5 - eq4(sheared)).norm() > 1e-2 and (
 # :label: ex-another-proxy
 #
 # Replace the proxy loss by the entropy of the prediction, and by the negative of the
-# greatest logit. Which does best here? The paper offers the first two for CNNs.
+# greatest logit. Which does best here? For CNNs the paper offers the greatest probability
+# and the entropy.
 # :::
 #
 # :::{solution-start} ex-another-proxy
@@ -501,7 +535,8 @@ for loss in (eq.losses.neg_max_prob, eq.losses.entropy, eq.losses.neg_max_q):
     print(f"{loss.__name__:14} {accuracy(chooser, turned):.1%}")
 
 # %% [markdown]
-# `neg_max_q` takes the greatest entry of whatever it is given, so it serves for logits.
+# On so few characters the differences are too small to rank them. `neg_max_q` takes the
+# greatest entry of whatever it is given, so it serves for logits.
 #
 # :::{solution-end}
 # :::

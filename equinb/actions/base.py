@@ -59,7 +59,8 @@ class Trivial(Action):
     """Every element leaves the tensor as it is: the action on an invariant output.
 
     Example:
-        >>> Trivial(cyclic(4))("r", torch.ones(1, 2))
+        >>> import equinb as eq
+        >>> eq.Trivial(eq.cyclic(4))("r", torch.ones(1, 2))
         tensor([[1., 1.]])
     """
 
@@ -87,7 +88,9 @@ class Product(Action):
         second: the action of $H$; the product's group is `direct_product(G, H)`.
 
     Example:
-        >>> both = Product(Flip(cyclic(2), -1), Flip(cyclic(2), -2))
+        >>> import equinb as eq
+        >>> C2 = eq.cyclic(2)
+        >>> both = eq.Product(eq.Flip(C2, -1), eq.Flip(C2, -2))
         >>> both("(r, r)", torch.tensor([[[1, 2], [3, 4]]]))
         tensor([[[4, 3],
                  [2, 1]]])
@@ -115,8 +118,9 @@ class Restriction(Action):
     """An action, kept to a subgroup (`action.restrict(H)`).
 
     Example:
-        >>> D4 = dihedral(4)
-        >>> mirror = Rot90(D4).restrict(D4.subgroup("s"))
+        >>> import equinb as eq
+        >>> D4 = eq.dihedral(4)
+        >>> mirror = eq.Rot90(D4).restrict(D4.subgroup("s"))
         >>> mirror("s", torch.tensor([[[1, 2], [3, 4]]]))
         tensor([[[2, 1],
                  [4, 3]]])

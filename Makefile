@@ -1,6 +1,7 @@
 # make book  - the executed site          make lab   - JupyterLab on the notebooks
 # make test  - everything that CI runs    make serve - the site on localhost
-# make bench - cost ratios                make lock  - new pins
+# make bench - cost ratios                make pair  - notebooks from their .py pairs
+# make lock  - new pins                   make clean - forget everything built
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -16,7 +17,7 @@ NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 SOURCES := $(shell find equinb -type f -not -path '*/__pycache__/*')
 BOOK := _config.yml _toc.yml docutils.conf $(shell find book -type f -not -path '*/__pycache__/*')
 
-.PHONY: book test install lint types unit notebooks site browser bench lab serve lock clean
+.PHONY: book test install lint types unit notebooks site browser bench lab serve pair lock clean
 .DEFAULT_GOAL := book
 
 book: site
@@ -98,6 +99,11 @@ bench: install
 	@$(BIN)/python tests/bench.py
 
 # --- upkeep -----------------------------------------------------------------------
+
+# Notebooks hold what their .py pairs say, and no outputs.
+pair: install
+	@$(BIN)/jupyter nbconvert --clear-output --inplace --log-level WARN notebooks/*.ipynb
+	@$(BIN)/jupytext --quiet --to ipynb --update notebooks/*.py
 
 lock:
 	@$(UV) pip compile --quiet pyproject.toml --all-extras --universal \

@@ -431,7 +431,7 @@ assert gain["random view"] > gain["equizero"] / 2
 # %% [markdown]
 # A random view already helps every agent: it takes the side away on average, without
 # any judgement, and that is most of the gain. The greatest Q does better than chance for
-# most agents (the last row has the interval), the least Q worse than chance for all. So
+# most agents (the last row has the interval of its lead), the least Q worse for all. So
 # the Q-values are a fair {term}`proxy loss` here, and about as good as the plain average.
 #
 # ## What equizero chooses

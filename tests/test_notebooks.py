@@ -48,8 +48,7 @@ def test_pair_holds_the_same_cells(path):
         return [(c.cell_type, c.source, c.metadata) for c in notebook.cells]
 
     assert content(text) == content(book), (
-        f"{path.name} differs from its .py: run `jupytext --to ipynb --update "
-        f"notebooks/{path.stem}.py`"
+        f"{path.name} differs from {path.stem}.py: run `make pair`"
     )
     assert text.metadata.kernelspec == book.metadata.kernelspec
 

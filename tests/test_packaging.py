@@ -54,7 +54,7 @@ def test_conda_takes_the_same_pins():
     python, pip, installs = environment["dependencies"]
     assert python.removeprefix("python=") in PROJECT["requires-python"]
     assert pip == "pip"
-    assert installs["pip"] == ["-r requirements.txt", "-e . --no-deps"]
+    assert installs["pip"] == ["-r requirements.txt", "-e ."]
 
 
 def test_the_core_asks_for_torch_and_numpy_alone():

@@ -50,6 +50,15 @@ def test_the_site_was_built_from_these_notebooks(site: Path) -> None:
             assert texts[0] == texts[1], f"{name} is stale: run `make book`"
 
 
+def test_every_chapter_states_its_measured_time(site: Path) -> None:
+    for name in toc_pages():
+        if name.startswith("notebooks/"):
+            badges = [
+                b.get_text() for b in soup(site / f"{name}.html").select(".sd-badge")
+            ]
+            assert re.fullmatch(r"\d+ s", badges[0]), (name, badges)
+
+
 def test_internal_links_and_anchors_resolve(site: Path) -> None:
     dead = []
     for page in html_files(site):

@@ -42,7 +42,7 @@ install: .venv/.installed
 	@touch $@
 
 # What a reader has: the built wheel with the packages that it asks for, nothing else.
-$(READER)/.installed: $(SOURCES) pyproject.toml README.md LICENSE requirements.txt | .venv/.installed
+$(READER)/.installed: $(SOURCES) pyproject.toml requirements.txt | .venv/.installed
 	@echo "== wheel: built, and installed into $(READER)"
 	@rm -rf _build/dist
 	@$(UV) build --quiet --wheel -o _build/dist

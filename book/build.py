@@ -114,7 +114,14 @@ def serve(port: int) -> None:
     handler = functools.partial(
         http.server.SimpleHTTPRequestHandler, directory=str(SITE)
     )
-    with http.server.ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
+    try:
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)
+    except OSError:
+        sys.exit(
+            f"port {port} is taken: name another, for instance "
+            f"`python book/build.py serve --port {port + 1}`."
+        )
+    with server:
         print(f"the book is at http://127.0.0.1:{server.server_port}/  (Ctrl-C ends)")
         try:
             server.serve_forever()

@@ -532,10 +532,12 @@ assert (z3 - eq4(rotations)).norm() > 1e-2
 # %%
 for loss in (eq.losses.neg_max_prob, eq.losses.entropy, eq.losses.neg_max_q):
     chooser = eq.Equizero(net, turn, same, loss=loss)
-    print(f"{loss.__name__:14} {accuracy(chooser, turned):.1%}")
+    share = accuracy(chooser, turned)
+    error = (share * (1 - share) / len(turned)) ** 0.5
+    print(f"{loss.__name__:14} {share:.1%}, standard error {error:.1%}")
 
 # %% [markdown]
-# On so few characters the differences are too small to rank them. `neg_max_q` takes the
+# Compare the differences with the standard errors before ranking them. `neg_max_q` takes the
 # greatest entry of whatever it is given, so it serves for logits.
 #
 # :::{solution-end}

@@ -86,8 +86,3 @@ def test_the_list_is_complete_and_every_folder_has_a_card():
 def test_sha256sum_reads_the_list():
     command = ["sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS"]
     subprocess.run(command, cwd=ASSETS, check=True)
-
-
-def test_dqn_budget():
-    size = sum((ASSETS / name).stat().st_size for name in SHIPPED if name[:4] == "dqn/")
-    assert size < 3e6

@@ -103,6 +103,8 @@ class Weighting(nn.Module, ABC):
         y, w = orbit.aligned, orbit.weights.view(shape).to(orbit.aligned.dtype)
         # Infinite entries, such as masked logits, stay out of the product: 0 times
         # infinity, in the value or in the gradient of w, would be NaN.
+        if not (torch.is_grad_enabled() and (y.requires_grad or w.requires_grad)):
+            return torch.where(w == 0, 0.0, w * y).sum(0)
         finite = y.isfinite()
         infinite = torch.where(finite | (w == 0), 0.0, y.detach())
         return (w * torch.where(finite, y, 0.0) + infinite).sum(0)

@@ -1,1 +1,30 @@
-"""The applications, one file a chapter. Each loads what it needs, and only then."""
+"""The applications, one file or folder a chapter. Each loads what it needs, when used.
+
+A chapter's experiments are listed here by name; the module named has an `EXPERIMENT`.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from equinb.lab import Experiment
+
+EXPERIMENTS = {"dqn": "equinb.apps.rl.experiment"}
+
+
+def load_experiment(name: str) -> "Experiment[Any]":
+    """The experiment of that name.
+
+    Raises:
+        ValueError: if there is none.
+
+    Example:
+        >>> sorted(load_experiment("dqn").presets)
+        ['paper', 'quick', 'small']
+    """
+    if name not in EXPERIMENTS:
+        raise ValueError(
+            f"There is no experiment {name!r}; there are: {', '.join(EXPERIMENTS)}."
+        )
+    experiment: Experiment[Any] = import_module(EXPERIMENTS[name]).EXPERIMENT
+    return experiment

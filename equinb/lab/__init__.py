@@ -1,8 +1,9 @@
-"""The lab: weights and results that are stored, verified and know where they come from.
+"""The lab: runs that survive, results and weights that know where they come from.
 
 It knows no chapter's mathematics. Nothing is ever unpickled.
 """
 
+from equinb.lab.experiment import Experiment, Job, Made, Report
 from equinb.lab.provenance import Provenance
 from equinb.lab.results import (
     Interval,
@@ -11,15 +12,25 @@ from equinb.lab.results import (
     mean_interval,
     save_result,
 )
+from equinb.lab.runner import run, ship
+from equinb.lab.verify import Finding, verify
 from equinb.lab.weights import load_weights, save_weights
 
 __all__ = [
+    "Experiment",
+    "Finding",
     "Interval",
+    "Job",
+    "Made",
     "Provenance",
+    "Report",
     "StoredResult",
     "load_result",
     "load_weights",
     "mean_interval",
+    "run",
     "save_result",
     "save_weights",
+    "ship",
+    "verify",
 ]

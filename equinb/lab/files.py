@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterable
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1]
@@ -51,24 +50,3 @@ def sha256(data: bytes, text: bool = False) -> str:
     """
     data = data.replace(b"\r\n", b"\n") if text else data
     return hashlib.sha256(data).hexdigest()
-
-
-def hash_sources(sources: Iterable[str], root: Path = PACKAGE) -> str:
-    """One sha256 over the names and contents of files of the package.
-
-    Args:
-        sources: paths below `root`, with forward slashes; their order does not matter.
-        root: the folder of the package.
-
-    Raises:
-        FileNotFoundError: if one of them is missing.
-
-    Example:
-        >>> len(hash_sources(["groups.py", "losses.py"]))
-        64
-    """
-    lines = [
-        f"{sha256((root / name).read_bytes(), name.endswith('.py'))}  {name}\n"
-        for name in sorted(set(sources))
-    ]
-    return sha256("".join(lines).encode())

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
-from equinb.lab.files import hash_sources
+from equinb.lab.code import hash_sources
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,9 @@ class Provenance:
         versions: the version of Python and of each package that matters.
         device: "cpu", "cuda" or "mps".
         date: when it was made, ISO 8601, UTC.
-        wall_time: how long that took, in seconds.
+        wall_time: how many seconds the work took, summed over jobs that ran side by
+            side.
+        weights: the sha256 of each file of weights that came with the rows.
 
     Example:
         >>> made = Provenance.record("make", sources=["groups.py"], packages=["numpy"])
@@ -43,6 +45,7 @@ class Provenance:
     device: str
     date: str
     wall_time: float
+    weights: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def record(
@@ -55,6 +58,7 @@ class Provenance:
         seeds: Iterable[int] = (),
         device: str = "cpu",
         wall_time: float = 0.0,
+        weights: Mapping[str, str] | None = None,
     ) -> Provenance:
         """The record of a run that ends now.
 
@@ -74,6 +78,7 @@ class Provenance:
             device=device,
             date=datetime.now(UTC).isoformat(timespec="seconds"),
             wall_time=round(wall_time, 1),
+            weights=dict(weights or {}),
         )
 
     @property

@@ -102,7 +102,7 @@ def load_result(name: str, folder: Path = RESULTS) -> StoredResult:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f"The record {name}.json is damaged: restore it with git or reinstall "
-            "equinb, or make the result again with the command on its chapter's page."
+            f"equinb, or make the result again: `equinb run` (see `equinb list`)."
         ) from error
     data = table.read_bytes()
     if sha256(data, text=True) != checksum:
@@ -110,7 +110,9 @@ def load_result(name: str, folder: Path = RESULTS) -> StoredResult:
             f"The table {name}.csv is not the one of {count} rows that {name}.json "
             f"describes: restore both, or run `{provenance.command}`."
         )
-    return StoredResult(pd.read_csv(io.BytesIO(data)), provenance)
+    return StoredResult(
+        pd.read_csv(io.BytesIO(data), float_precision="round_trip"), provenance
+    )
 
 
 def mean_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:

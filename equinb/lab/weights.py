@@ -35,11 +35,20 @@ def save_weights(
     Returns:
         The path of the file.
     """
+    return store_weights(name, pack_weights(tensors, card), folder)
+
+
+def pack_weights(tensors: Mapping[str, Tensor], card: Mapping[str, Any]) -> bytes:
+    """The content of a file of weights: equal bytes for equal weights and card."""
     whole = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
     # One entry: safetensors writes several in random order, and the checksum with it.
-    data = save(whole, {"card": json.dumps(card, sort_keys=True)})
+    return save(whole, {"card": json.dumps(card, sort_keys=True)})
+
+
+def store_weights(name: str, data: bytes, folder: Path = ASSETS) -> Path:
+    """Write what `pack_weights` made, and enter its checksum."""
     path = write_atomic(folder / name, data)
-    sums = _read_sums(folder) | {name: sha256(data)}
+    sums = read_sums(folder) | {name: sha256(data)}
     text = "".join(f"{sums[key]}  {key}\n" for key in sorted(sums))
     write_atomic(folder / SUMS, text.encode())
     return path
@@ -70,7 +79,7 @@ def load_weights(
             f"The weights {name} are missing: restore them with git or reinstall "
             "equinb, or make them with the command on their model card."
         ) from error
-    if _read_sums(folder).get(name) != sha256(data):
+    if read_sums(folder).get(name) != sha256(data):
         raise ValueError(
             f"The weights {name} are damaged: their sha256 is not in {SUMS}. "
             "Restore them with git or reinstall equinb, or make them again with the "
@@ -80,7 +89,8 @@ def load_weights(
     return load(data), json.loads(header["__metadata__"]["card"])
 
 
-def _read_sums(folder: Path) -> dict[str, str]:
+def read_sums(folder: Path = ASSETS) -> dict[str, str]:
+    """The checksum of every file that `SHA256SUMS` lists, by name."""
     path = folder / SUMS
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     pairs = (line.split(maxsplit=1) for line in lines)

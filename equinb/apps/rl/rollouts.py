@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from equinb.apps.rl.gridworld import GRIDWORLD, REACH, picture
+from equinb.apps.rl.tasks import ACROBOT, CARTPOLE
 from equinb.symmetrized import TensorMap
 
 FloatArray = NDArray[np.float64]
 
-CARTPOLE = "CartPole-v1"
 #: The start states of every evaluation, the same for all methods and agents.
 START_SEED = 1000
 
@@ -57,7 +58,7 @@ def rollout(
     environment: str = CARTPOLE,
     episodes: int = 200,
     seed: int = START_SEED,
-    start: dict[str, float] | None = None,
+    start: dict[str, Any] | None = None,
     device: str = "cpu",
 ) -> Rollout:
     """Play the greedy policy of a Q function, and keep every step.
@@ -70,8 +71,9 @@ def rollout(
         environment: the name of a gymnasium environment with discrete actions.
         episodes: how many.
         seed: the seed of the start states.
-        start: options of the environment's `reset`; for CartPole `{"low": ..., "high":
-            ...}`, the range of all four numbers at the start.
+        start: options of the environment's `reset`; for CartPole and Acrobot `{"low":
+            ..., "high": ...}`, the range of all four numbers at the start; for
+            Gridworld `{"prey": (row, column)}`.
         device: where `q` lives.
 
     Raises:
@@ -116,7 +118,7 @@ def evaluate(
     environment: str = CARTPOLE,
     episodes: int = 200,
     seed: int = START_SEED,
-    start: dict[str, float] | None = None,
+    start: dict[str, Any] | None = None,
     device: str = "cpu",
 ) -> FloatArray:
     """`(episodes,)`: the returns of a `rollout` with the same arguments.
@@ -129,29 +131,39 @@ def evaluate(
     return rollout(q, environment, episodes, seed, start, device).returns
 
 
-def cartpole_frames(states: NDArray[np.float32]) -> list[NDArray[np.uint8]]:
-    """Pictures of states of CartPole, drawn by the environment itself.
+def frames(
+    states: NDArray[np.float32], environment: str = CARTPOLE
+) -> list[NDArray[np.uint8]]:
+    """Pictures of states, drawn by the environment itself.
 
     Args:
-        states: `(n, 4)`.
+        states: `(n, ...)`, as the environment gives them.
+        environment: one of the three of this chapter.
 
     Returns:
         n pictures `(height, width, 3)`.
 
     Example:
-        >>> cartpole_frames(np.zeros((1, 4), dtype=np.float32))[0].shape
+        >>> frames(np.zeros((1, 4), dtype=np.float32))[0].shape
         (400, 600, 3)
     """
+    if environment == GRIDWORLD:
+        cells = [np.argwhere(state)[0] - REACH for state in states]
+        return [picture((int(row), int(column))) for row, column in cells]
     # Drawing needs no screen.
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
-    env = gymnasium.make(CARTPOLE, render_mode="rgb_array")
+    env = gymnasium.make(environment, render_mode="rgb_array")
     env.reset(seed=0)
-    frames = []
+    drawn = []
     for state in states:
+        if environment == ACROBOT:
+            cos1, sin1, cos2, sin2, *speeds = state
+            angles = np.arctan2(sin1, cos1), np.arctan2(sin2, cos2)
+            state = np.array([*angles, *speeds])
         env.unwrapped.state = state  # type: ignore[attr-defined]
-        frames.append(np.array(env.render(), dtype=np.uint8))
+        drawn.append(np.array(env.render(), dtype=np.uint8))
     env.close()
-    return frames
+    return drawn
 
 
 def _action_count(space: gymnasium.Space[Any], environment: str) -> int:

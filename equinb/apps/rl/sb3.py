@@ -1,166 +1,95 @@
-"""DQNs of stable-baselines3: pretraining one, and serving one with a symmetry."""
+"""Pretrain a DQN with stable-baselines3, and look at it on the way."""
 
 from __future__ import annotations
 
-import copy
-from importlib.metadata import version
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from stable_baselines3 import DQN
+from stable_baselines3.common.buffers import ReplayBuffer
+from stable_baselines3.dqn.policies import QNetwork
 from torch import nn
 
-from equinb.actions import Action
-from equinb.apps.rl.agents import (
-    PRETRAINING,
-    load_q_network,
-    symmetrize,
-    weights_name,
-)
-from equinb.apps.rl.rollouts import evaluate
-from equinb.lab import load_weights, save_weights
-from equinb.symmetrized import TensorMap
+from equinb.apps.rl.tasks import Pretraining
+from equinb.apps.rl.td import Transitions
 
 
-class SymmetrizedDQN:
-    """A DQN of stable-baselines3 behind a symmetrized Q function.
-
-    It has the `predict` of stable-baselines3's models, so `evaluate_policy` takes it.
-    Made by `symmetrize_dqn`.
+class Checkpoint(NamedTuple):
+    """A DQN in the course of its training.
 
     Attributes:
-        q: the symmetrized Q function, on a copy of the model's network.
+        steps: of the environment, so far.
+        q: the Q network, at work: copy it to keep it.
+        target: the target network, at work.
+        replay: what the agent has seen so far.
     """
 
-    def __init__(self, model: DQN, q: TensorMap) -> None:
-        self.q = q
-        self._model = model
-        self._coin = np.random.default_rng(model.seed)
-
-    def predict(
-        self,
-        observation: NDArray[Any],
-        state: tuple[NDArray[Any], ...] | None = None,
-        episode_start: NDArray[np.bool_] | None = None,
-        deterministic: bool = True,
-    ) -> tuple[NDArray[Any], tuple[NDArray[Any], ...] | None]:
-        """The greedy action of each observation.
-
-        Args:
-            observation: one observation, or a batch of them.
-            state: handed back; a Q function has no memory.
-            episode_start: not used, as in a DQN.
-            deterministic: if not, explore at random as often as the model does.
-
-        Returns:
-            The actions, `()` or `(B,)`, and `state`.
-        """
-        x, batched = self._model.policy.obs_to_tensor(observation)
-        if not isinstance(x, torch.Tensor):
-            raise TypeError("A symmetrized DQN takes arrays, no dictionaries of them.")
-        with torch.no_grad():
-            actions: NDArray[Any] = self.q(x).argmax(-1).cpu().numpy()
-        if not deterministic and self._coin.random() < self._model.exploration_rate:
-            actions = np.array([self._model.action_space.sample() for _ in actions])
-        return actions if batched else actions[0], state
+    steps: int
+    q: nn.Sequential
+    target: nn.Sequential
+    replay: Transitions
 
 
-def symmetrize_dqn(
-    model: DQN, state: Action, action: Action, method: str = "equizero"
-) -> SymmetrizedDQN:
-    """Symmetrize any DQN of stable-baselines3, and leave the model as it is.
+def pretrain(
+    environment: str,
+    seed: int,
+    settings: Pretraining,
+    visit: Callable[[Checkpoint], None],
+    every: int = 10_000,
+    report: Callable[[int], None] = lambda steps: None,
+    device: str = "cpu",
+) -> None:
+    """Train a DQN of stable-baselines3 that knows nothing of symmetry.
 
     Args:
-        model: the DQN; its network is copied, so later training does not carry over.
-        state: how the group acts on the observations.
-        action: how it acts on the Q-values.
-        method: one of `equinb.apps.rl.METHODS`.
-
-    Raises:
-        TypeError: if the model is no DQN.
-        ValueError: if the actions do not fit its observations or Q-values.
-
-    Example:
-        >>> from equinb.apps.rl import cartpole_actions
-        >>> model = DQN("MlpPolicy", "CartPole-v1", buffer_size=1, device="cpu")
-        >>> agent = symmetrize_dqn(model, *cartpole_actions())
-        >>> agent.predict(np.zeros((5, 4), dtype=np.float32))[0].shape
-        (5,)
-    """
-    if not isinstance(model, DQN):
-        raise TypeError(
-            "symmetrize_dqn takes a DQN of stable-baselines3; got "
-            f"{type(model).__name__}, which has no Q-values to symmetrize."
-        )
-    q = symmetrize(copy.deepcopy(model.q_net).eval(), state, action, method)
-    x = np.asarray(model.observation_space.sample())[None]
-    try:
-        SymmetrizedDQN(model, q).predict(x)
-    except (ValueError, TypeError, AttributeError) as error:
-        raise ValueError(
-            f"The actions do not fit this DQN, from {model.observation_space} to "
-            f"{model.action_space}: {error}"
-        ) from error
-    return SymmetrizedDQN(model, q)
-
-
-def pretrain(environment: str, seed: int) -> tuple[nn.Sequential, dict[str, Any]]:
-    """Train a DQN with the settings of `PRETRAINING`, printing its progress.
-
-    Args:
-        environment: a key of `PRETRAINING`.
+        environment: its name in gymnasium.
         seed: of the network, the replay, the exploration and the environment.
-
-    Returns:
-        The Q network and its card: the settings and versions that made it.
+        settings: what differs from the library's defaults.
+        visit: called with a `Checkpoint`; it must leave global random states alone.
+        every: how many steps of the environment lie between two visits.
+        report: called with the number of steps done.
+        device: where the networks live.
     """
-    settings = PRETRAINING[environment]
-    steps, width = int(settings["steps"]), int(settings["width"])
     model = DQN(
         "MlpPolicy",
         environment,
-        learning_rate=settings["learning_rate"],
-        policy_kwargs={"net_arch": [width, width]},
+        learning_rate=settings.learning_rate,
+        policy_kwargs={"net_arch": [settings.width, settings.width]},
+        buffer_size=settings.steps,
         seed=seed,
-        device="cpu",
+        device=device,
+        **settings.more,
     )
 
-    def report(_: dict[str, Any], __: dict[str, Any]) -> bool:
-        if model.num_timesteps % (steps // 10) == 0:
-            last = [episode["r"] for episode in model.ep_info_buffer or ()]
-            print(
-                f"{environment}, seed {seed}: {model.num_timesteps:,} of {steps:,} "
-                f"steps, return of the last {len(last)} episodes {np.mean(last):.0f}",
-                flush=True,
-            )
+    def step(_: dict[str, Any], __: dict[str, Any]) -> bool:
+        steps = model.num_timesteps
+        report(steps)
+        if steps % every == 0:
+            q, target = layers(model.q_net), layers(model.q_net_target)
+            visit(Checkpoint(steps, q, target, _replay(model)))
         return True
 
-    model.learn(steps, report)
-    packages = ("stable-baselines3", "gymnasium", "torch")
-    card = {
-        "algorithm": "DQN (stable-baselines3), its defaults but for what is named",
-        "environment": environment,
-        "seed": seed,
-        **settings,
-        "versions": {name: version(name) for name in packages},
-        "licence": "MIT",
-    }
-    network: nn.Sequential = model.q_net.q_net
-    return network, card
+    model.learn(settings.steps, step)
 
 
-def ship(environment: str, seed: int) -> None:
-    """Pretrain one agent and store its Q network in float16, if it is not there yet."""
-    name = weights_name(environment, seed)
-    try:
-        load_weights(name)
-    except (FileNotFoundError, ValueError):
-        q, card = pretrain(environment, seed)
-        save_weights(name, {k: v.half() for k, v in q.state_dict().items()}, card)
-        exact = evaluate(q, environment).mean()
-        shipped = evaluate(load_q_network(environment, seed), environment).mean()
-        print(f"{name}: return {exact:.1f}, in float16 {shipped:.1f}", flush=True)
-    else:
-        print(f"{name}: is there and whole, skipped", flush=True)
+def layers(q: QNetwork) -> nn.Sequential:
+    """The layers of a Q network, behind what flattens its states, if anything."""
+    net: nn.Sequential = q.q_net
+    flat = len(q.observation_space.shape or ()) == 1
+    return net if flat else nn.Sequential(nn.Flatten(), net)
+
+
+def _replay(model: DQN) -> Transitions:
+    """What the replay buffer holds, as `ReplayBuffer.sample` would give it."""
+    buffer = model.replay_buffer
+    assert isinstance(buffer, ReplayBuffer)
+    n = buffer.size()
+    columns = (
+        buffer.observations[:n, 0],
+        buffer.actions[:n, 0, 0],
+        buffer.rewards[:n, 0],
+        buffer.next_observations[:n, 0],
+        (buffer.dones * (1 - buffer.timeouts))[:n, 0],
+    )
+    return Transitions(*(torch.as_tensor(c, device=model.device) for c in columns))

@@ -17,7 +17,7 @@ NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 SOURCES := $(shell find equinb -type f -not -path '*/__pycache__/*')
 BOOK := _config.yml _toc.yml docutils.conf $(shell find book -type f -not -path '*/__pycache__/*')
 
-.PHONY: book test install lint types unit notebooks site browser bench lab serve pair lock clean
+.PHONY: book test install lint types verify unit notebooks site browser bench lab serve pair lock clean
 .DEFAULT_GOAL := book
 
 book: site
@@ -25,7 +25,7 @@ book: site
 
 test:
 	@rm -f $(addprefix $(REPORTS)/,unit.xml doctest.xml browser.xml)
-	@$(MAKE) --no-print-directory lint types unit notebooks site browser
+	@$(MAKE) --no-print-directory lint types verify unit notebooks site browser
 	@$(BIN)/python tests/summary.py $(REPORTS)
 
 # --- environments -----------------------------------------------------------------
@@ -85,6 +85,10 @@ types: install
 	@$(BIN)/mypy
 
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+
+verify: install
+	@echo "== stored results and weights"
+	@$(BIN)/equinb verify
 
 unit: install
 	@echo "== unit and property tests, doctests"

@@ -12,9 +12,12 @@ from typing import Any
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
 from torch import Tensor
 
 from equinb.groups import FiniteGroup
+from equinb.lab import mean_interval
 
 #: Colour and marker of each method, the same in every chapter.
 METHOD_STYLE: dict[str, dict[str, Any]] = {
@@ -87,3 +90,39 @@ def image_row(
     for ax, image, title in zip(axes.flat, images, titles, strict=False):
         ax.imshow(np.asarray(image), vmin=0, vmax=1)
         ax.set_title(title, fontsize=11)
+
+
+def by_method(ax: Axes, table: pd.DataFrame) -> None:
+    """A value of each method: a thin line a seed, and the mean with its interval.
+
+    Args:
+        ax: where to draw.
+        table: a row a seed, a column a method.
+    """
+    for _, line in table.iterrows():
+        ax.plot(range(len(line)), line, color="0.5", lw=1, alpha=0.7)
+    for place, method in enumerate(table):
+        mean, low, high = mean_interval(table[method])
+        style = {**METHOD_STYLE[str(method)], "ms": 8, "capsize": 4}
+        ax.errorbar(place, mean, [[mean - low], [high - mean]], **style)
+    ax.set_xticks(range(table.shape[1]), [str(m) for m in table])
+    ax.margins(x=0.15)
+
+
+def course(ax: Axes, rows: pd.DataFrame, x: str, y: str) -> None:
+    """The course of a value, a line a method: the mean over seeds and its interval.
+
+    Args:
+        ax: where to draw.
+        rows: one row a (method, seed, `x`).
+        x: the column along the axis.
+        y: the column of the value.
+    """
+    for method, mine in rows.groupby("method", sort=False):
+        table = mine.pivot(index="seed", columns=x, values=y)
+        means, lows, highs = zip(
+            *(mean_interval(table[at]) for at in table), strict=True
+        )
+        style = {**METHOD_STYLE[str(method)], "ms": 4, "lw": 1.2}
+        ax.plot(table.columns, means, label=method, **style)
+        ax.fill_between(table.columns, lows, highs, color=style["color"], alpha=0.12)

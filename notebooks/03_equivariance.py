@@ -566,4 +566,5 @@ eq.check_equivariance(seeded, turn, turn, image).passed
 #
 # ## What next
 #
+# [](04_universality.ipynb) asks what the average can express, and
 # [](11_deep_q_learning.ipynb) puts the operator to work on a trained agent.

@@ -3,6 +3,8 @@
     symmetrized / plain    one forward of the same |G| B views, already made
     lambda / equitune      the price of learned weights
     equizero / equitune    the price of the proxy loss
+    decision / predict     one action of equizero, through the wrapper for
+                           stable-baselines3, over the library's own, at batch 1
 
 Each repetition times both sides of a pair, one after the other, and the order changes
 with every repetition; the ratio is taken within the pair. A bound is met when the
@@ -28,6 +30,8 @@ import equinb as eq
 ALLOWANCE = 0.02
 LEAST_SECONDS = 0.020
 FEATURES = 128
+#: States in which an action is chosen, one after the other, for one measurement.
+DECISIONS = 500
 
 
 def conv_net() -> nn.Module:
@@ -92,13 +96,44 @@ def pairs(batch: int) -> list[tuple[str, float | None, Callable, Callable]]:
             "equizero": eq.Equizero(encoder, turn, same, loss=eq.losses.neg_max_prob),
             "lambda-equitune": eq.LambdaEquitune(encoder, turn, same, net),
         }
-        calls = {name: (lambda f=f, x=x: f(x)) for name, f in methods.items()}
-        plain = lambda views=views: encoder(views)  # noqa: E731
+        quiet = torch.inference_mode()
+        calls = {name: quiet(lambda f=f, x=x: f(x)) for name, f in methods.items()}
+        plain = quiet(lambda views=views: encoder(views))
         for name, call in calls.items():
             found.append((f"{G.name} {name} / plain", 1.03, call, plain))
         for name, bound in (("lambda-equitune", 1.02), ("equizero", None)):
             row = (f"{G.name} {name} / equitune", bound, calls[name], calls["equitune"])
             found.append(row)
+    return found
+
+
+def decisions() -> list[tuple[str, float | None, Callable, Callable]]:
+    """One action at a time, in states that an agent meets."""
+    from stable_baselines3 import DQN
+
+    from equinb.apps import rl
+    from equinb.apps.rl.wrapper import symmetrize_dqn
+
+    found = []
+    for task in rl.TASKS.values():
+        net = {"net_arch": [task.ours.width] * 2}
+        options = {"policy_kwargs": net, "buffer_size": 1, "device": "cpu"}
+        model = DQN("MlpPolicy", task.environment, **options)
+        q = rl.load_q_network(task.environment)
+        parameters = zip(model.q_net.parameters(), q.parameters(), strict=True)
+        for old, new in parameters:
+            old.data.copy_(new)
+        agent = symmetrize_dqn(model, task.state, task.action)
+        played = rl.rollout(q, task.environment, episodes=20)
+        states = list(rl.some(played, most=DECISIONS).numpy())[:DECISIONS]
+
+        def act(player: object, states: list = states) -> None:
+            for state in states:
+                player.predict(state, deterministic=True)
+
+        name = f"{task.short} decision / predict"
+        ours, library = (lambda p=p, act=act: act(p) for p in (agent, model))
+        found.append((name, 1.30, ours, library))
     return found
 
 
@@ -120,23 +155,22 @@ def main() -> int:
     )
     print(f"{'':<30}  ratio  95 % interval   bound  pass      met")
     rows = []
-    with torch.inference_mode():
-        for name, bound, ours, baseline in pairs(arguments.batch):
-            ratios, base = paired(ours, baseline, arguments.repetitions)
-            median, (low, high) = statistics.median(ratios), interval(ratios)
-            met = bound is None or (low <= bound and median <= bound + ALLOWANCE)
-            rows.append(
-                {
-                    **{"name": name, "ratio": median, "low": low, "high": high},
-                    **{"bound": bound, "pass_seconds": base, "met": met},
-                }
-            )
-            shown = "  -  " if bound is None else f"{bound:.3f}"
-            verdict = "-" if bound is None else "yes" if met else "NO"
-            print(
-                f"{name:<30}  {median:.3f}  {low:.3f} - {high:.3f}   {shown}  "
-                f"{base * 1000:5.0f} ms  {verdict}"
-            )
+    for name, bound, ours, baseline in pairs(arguments.batch) + decisions():
+        ratios, base = paired(ours, baseline, arguments.repetitions)
+        median, (low, high) = statistics.median(ratios), interval(ratios)
+        met = bound is None or (low <= bound and median <= bound + ALLOWANCE)
+        rows.append(
+            {
+                **{"name": name, "ratio": median, "low": low, "high": high},
+                **{"bound": bound, "pass_seconds": base, "met": met},
+            }
+        )
+        shown = "  -  " if bound is None else f"{bound:.3f}"
+        verdict = "-" if bound is None else "yes" if met else "NO"
+        print(
+            f"{name:<30}  {median:.3f}  {low:.3f} - {high:.3f}   {shown}  "
+            f"{base * 1000:5.0f} ms  {verdict}"
+        )
     if arguments.json:
         arguments.json.write_text(json.dumps(rows, indent=2) + "\n")
     if min(row["pass_seconds"] for row in rows) < LEAST_SECONDS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Generic, Literal, TypeVar, get_args
@@ -73,6 +74,7 @@ class Experiment(Generic[Config]):
         keys: the columns that set rows of one seed apart.
         value: the column that `equinb show` sums up over seeds.
         packages: the packages whose versions matter.
+        code: the modules of equinb that decide the rows; that of `work` if empty.
         reads: the files below `equinb/` that the jobs read.
     """
 
@@ -84,6 +86,7 @@ class Experiment(Generic[Config]):
     keys: Sequence[str]
     value: str
     packages: Sequence[str] = ("torch", "numpy")
+    code: Sequence[str] = ()
     reads: Callable[[Config, Sequence[int]], Iterable[str]] = lambda config, seeds: ()
 
     def config(self, preset: str) -> Config:
@@ -101,8 +104,13 @@ class Experiment(Generic[Config]):
 
     def options(self, config: Config) -> dict[str, Any]:
         """Options as JSON values."""
-        return asdict(config)  # type: ignore[call-overload, no-any-return]
+        values = asdict(config)  # type: ignore[call-overload]
+        # As they are read back from a record: JSON has no tuples.
+        options: dict[str, Any] = json.loads(json.dumps(values))
+        return options
 
     def sources(self, config: Config, seeds: Sequence[int]) -> list[str]:
-        """The files that determine the rows: the code of `work`, and what it reads."""
-        return [*sources_of(self.work.__module__), *self.reads(config, seeds)]
+        """The files that determine the rows: code, and what it reads."""
+        modules = self.code or (self.work.__module__,)
+        code = {source for module in modules for source in sources_of(module)}
+        return sorted({*code, *self.reads(config, seeds)})

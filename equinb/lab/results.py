@@ -12,11 +12,18 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
+from packaging.version import Version
 
 from equinb.lab.files import ASSETS, sha256, write_atomic
 from equinb.lab.provenance import Provenance
 
 RESULTS = ASSETS / "results"
+#: Numbers are read back as they were written; later versions of pandas do so anyway.
+EXACT: dict[str, Any] = (
+    {"float_precision": "round_trip"}
+    if Version(pd.__version__) < Version("3.1")
+    else {}
+)
 
 
 class StoredResult(NamedTuple):
@@ -110,9 +117,7 @@ def load_result(name: str, folder: Path = RESULTS) -> StoredResult:
             f"The table {name}.csv is not the one of {count} rows that {name}.json "
             f"describes: restore both, or run `{provenance.command}`."
         )
-    return StoredResult(
-        pd.read_csv(io.BytesIO(data), float_precision="round_trip"), provenance
-    )
+    return StoredResult(pd.read_csv(io.BytesIO(data), **EXACT), provenance)
 
 
 def mean_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:

@@ -14,11 +14,27 @@ from stable_baselines3.common.evaluation import evaluate_policy
 
 import equinb as eq
 from equinb.apps import rl
-from equinb.apps.rl import __main__, agents, sb3
-from equinb.lab import load_result
+from equinb.apps.rl import wrapper
 
 STATE, ACTION = rl.cartpole_actions()
 SYMMETRIZED = rl.METHODS[1:]
+EACH_TASK = pytest.mark.parametrize("task", rl.TASKS.values(), ids=lambda t: t.short)
+
+
+def symmetrized(method, seed=0, environment=rl.CARTPOLE, dtype=torch.float32):
+    """A shipped agent under a method."""
+    task = rl.TASKS[environment]
+    q = rl.load_q_network(environment, seed).to(dtype)
+    lam = rl.load_lambda(environment, seed).to(dtype)
+    return rl.symmetrize(q, task.state, task.action, method, lam)
+
+
+def visited(task, dtype=torch.float32):
+    """States that a random agent visits."""
+    torch.manual_seed(0)
+    actions = task.action.size
+    played = rl.rollout(lambda s: torch.rand(len(s), actions), task.environment, 10)
+    return rl.some(played, most=300).to(dtype)
 
 
 def states(dtype=torch.float32):
@@ -68,23 +84,78 @@ def test_cartpole_is_symmetric():
     assert 0 < ends < 300
 
 
+def test_acrobot_is_symmetric():
+    """The same, for Acrobot: its equations are odd in angles, velocities and torque."""
+    state, action = rl.acrobot_actions()
+    env = gymnasium.make(rl.ACROBOT).unwrapped
+    ends = 0
+    for seed in range(300):
+        rng = np.random.default_rng(seed)
+        start = rng.uniform(-1, 1, 4) * [3.1, 3.1, 4.0, 9.0]
+        a = int(rng.integers(3))
+        mirrored = int(action("r", torch.eye(3)[a][None]).argmax())
+        after, ended = [], []
+        for sign, act in ((1, a), (-1, mirrored)):
+            env.reset(seed=0)
+            env.state = sign * start
+            seen, _, end, _, _ = env.step(act)
+            after.append(torch.from_numpy(seen)[None])
+            ended.append(end)
+        torch.testing.assert_close(state("r", after[0]), after[1], rtol=0, atol=1e-5)
+        assert ended[0] == ended[1]
+        ends += ended[0]
+    assert 0 < ends < 300
+
+
+@EACH_TASK
+def test_every_task_has_a_pair_of_actions(task):
+    x = visited(task)
+    assert x.shape[1:] == task.shape
+    assert eq.check_action(task.state, x).passed
+    assert eq.check_action(task.action, torch.randn(5, task.action.size)).passed
+    env = gymnasium.make(task.environment)
+    assert env.observation_space.shape == task.shape
+    assert env.action_space.n == task.action.size
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("method", SYMMETRIZED)
 @pytest.mark.parametrize("seed", rl.SEEDS)
-def test_symmetrized_agents_are_equivariant(seed, method, dtype):
-    q = rl.symmetrize(rl.load_q_network(seed=seed).to(dtype), STATE, ACTION, method)
-    assert eq.check_equivariance(q, STATE, ACTION, states(dtype)).passed
+@EACH_TASK
+def test_symmetrized_agents_are_equivariant(task, seed, method, dtype):
+    q = symmetrized(method, seed, task.environment, dtype)
+    x = visited(task, dtype)
+    if task.environment == rl.CARTPOLE:
+        x = torch.cat([x, states(dtype)])
+    assert eq.check_equivariance(q, task.state, task.action, x).passed
 
 
 @pytest.mark.parametrize("seed", rl.SEEDS)
-def test_pretrained_agents_are_not(seed):
-    q = rl.load_q_network(seed=seed)
-    assert eq.check_equivariance(q, STATE, ACTION, states()).error > 0.01
+@EACH_TASK
+def test_pretrained_agents_are_not(task, seed):
+    q, x = rl.load_q_network(task.environment, seed), visited(task)
+    assert eq.check_equivariance(q, task.state, task.action, x).error > 0.01
+    assert rl.asymmetry(q, task.state, task.action, x) > 0.02
+
+
+def test_asymmetry_is_the_share_that_equitune_removes():
+    """Q = symmetric + c antisymmetric, with what decides between actions known."""
+    x = torch.randn(2000, 4)
+
+    def q(s):
+        symmetric = s[:, :1] * torch.tensor([1.0, -1.0])  # q(-s) swapped is the same
+        fault = 0.5 * torch.ones(1, 2) * torch.tensor([1.0, -1.0])
+        return symmetric + fault
+
+    expected = 0.5 / (x[:, 0] + 0.5).square().mean().sqrt()
+    assert rl.asymmetry(q, STATE, ACTION, x) == pytest.approx(float(expected), rel=1e-4)
+    even = eq.Equitune(q, STATE, ACTION)
+    assert rl.asymmetry(even, STATE, ACTION, x) < 1e-6
 
 
 @pytest.mark.parametrize("method", SYMMETRIZED)
 def test_the_tie_at_rest(method):
-    q = rl.symmetrize(rl.load_q_network(), STATE, ACTION, method)
+    q = symmetrized(method)
     values, orbit = q(torch.zeros(1, 4), return_orbit=True)
     assert values[0, 0] == values[0, 1]
     torch.testing.assert_close(orbit.weights, torch.full((2, 1), 0.5))
@@ -110,12 +181,13 @@ def test_unknown_method():
 # The shipped agents.
 
 
-def test_shipped_networks_are_what_the_page_says():
-    sizes = {
-        sum(p.numel() for p in rl.load_q_network(seed=seed).parameters())
-        for seed in rl.SEEDS
-    }
-    assert sizes == {67_586}
+@EACH_TASK
+def test_shipped_networks_have_the_stated_width(task):
+    for seed in rl.SEEDS:
+        net = rl.load_q_network(task.environment, seed)
+        widths = [layer.out_features for layer in net if hasattr(layer, "out_features")]
+        assert widths == [task.ours.width, task.ours.width, task.action.size]
+        assert rl.load_lambda(task.environment, seed)(visited(task)).shape[1:] == (1,)
 
 
 def test_loading_needs_no_stable_baselines3():
@@ -168,11 +240,10 @@ def test_all_methods_start_alike():
     starts = []
     for method in rl.METHODS:
         seen.clear()
-        q = rl.symmetrize(rl.load_q_network(), STATE, ACTION, method)
-        rl.evaluate(watched(q), episodes=8)
+        rl.evaluate(watched(symmetrized(method)), episodes=8)
         starts.append(seen[0])
-    assert torch.equal(starts[0], starts[1])
-    assert torch.equal(starts[0], starts[2])
+    for start in starts[1:]:
+        assert torch.equal(starts[0], start)
 
 
 def test_a_return_is_the_length_of_the_first_episode_alone():
@@ -243,8 +314,8 @@ def test_a_rollout_keeps_every_step():
     np.testing.assert_array_equal(outside, played.lengths < 500)
 
 
-def test_frames_show_the_state():
-    left, right = rl.cartpole_frames(np.array([[-1, 0, 0, 0], [1, 0, 0, 0]]))
+def test_frames_of_cartpole_show_the_state():
+    left, right = rl.frames(np.array([[-1, 0, 0, 0], [1, 0, 0, 0]]))
     assert left.shape == right.shape
     mirrored = right[:, ::-1].astype(int)
     # The axle is a pixel off the middle, and lines are smoothed.
@@ -252,13 +323,26 @@ def test_frames_show_the_state():
     assert (left != right).any()
 
 
+def test_frames_of_acrobot_show_the_state():
+    up = np.array([-1, 0, 1, 0, 0, 0], dtype=np.float32)
+    down = np.array([1, 0, 1, 0, 0, 0], dtype=np.float32)
+    above, below = rl.frames(np.stack([up, down]), rl.ACROBOT)
+    ink = [(frame < 200).any(-1).nonzero()[0].mean() for frame in (above, below)]
+    assert ink[0] < ink[1]
+
+
+def test_frames_of_gridworld_show_the_state():
+    env = gymnasium.make(rl.GRIDWORLD, render_mode="rgb_array")
+    seen, _ = env.reset(seed=0)
+    np.testing.assert_array_equal(rl.frames(seen[None], rl.GRIDWORLD)[0], env.render())
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("method", rl.METHODS)
 def test_cuda_agrees_with_cpu(method):
-    model = rl.load_q_network()
-    here = rl.symmetrize(model, STATE, ACTION, method)
-    there = rl.symmetrize(copy.deepcopy(model).cuda(), STATE, ACTION, method)
+    here = symmetrized(method)
+    there = copy.deepcopy(here).cuda()
     torch.testing.assert_close(here(states()), there(states().cuda()).cpu())
     cpu = rl.evaluate(here, episodes=200).mean()
     assert rl.evaluate(there, episodes=200, device="cuda").mean() == pytest.approx(
@@ -266,35 +350,14 @@ def test_cuda_agrees_with_cpu(method):
     )
 
 
-# The stored result.
-
-
-def test_the_stored_result_is_complete():
-    rows, provenance = load_result(rl.RESULT)
-    assert len(rows) == len(rl.SEEDS) * len(rl.METHODS)
-    assert set(rows["method"]) == set(rl.METHODS)
-    assert (rows["episodes"] >= 100).all()
-    assert provenance.seeds == list(rl.SEEDS)
-
-
-@pytest.mark.parametrize("seed", [0, 3])
-def test_shipped_weights_give_the_stored_rows(seed):
-    rows, provenance = load_result(rl.RESULT)
-    again = rl.compare(seeds=[seed], episodes=provenance.config["episodes"])
-    stored = rows[rows["seed"] == seed].to_dict("records")
-    for now, then in zip(again, stored, strict=True):
-        assert now["method"] == then["method"]
-        assert now["mean_return"] == pytest.approx(then["mean_return"], rel=0.01)
-
-
 # The wrapper for stable-baselines3.
 
 
-@pytest.mark.parametrize("method", SYMMETRIZED)
+@pytest.mark.parametrize("method", SYMMETRIZED[:2])
 def test_evaluate_policy_takes_the_wrapper(trained, method):
     before = copy.deepcopy(trained.policy.state_dict())
     was_training = trained.policy.training
-    agent = sb3.symmetrize_dqn(trained, STATE, ACTION, method)
+    agent = wrapper.symmetrize_dqn(trained, STATE, ACTION, method)
     envs = make_vec_env(rl.CARTPOLE, n_envs=2, seed=0)
     mean, std = evaluate_policy(agent, envs, n_eval_episodes=6)
     assert mean >= 8
@@ -305,7 +368,7 @@ def test_evaluate_policy_takes_the_wrapper(trained, method):
 
 
 def test_the_wrapper_without_a_method_is_the_model(trained):
-    agent = sb3.symmetrize_dqn(trained, STATE, ACTION, "pretrained")
+    agent = wrapper.symmetrize_dqn(trained, STATE, ACTION, "pretrained")
     x = states().numpy()
     np.testing.assert_array_equal(
         agent.predict(x)[0], trained.predict(x, deterministic=True)[0]
@@ -316,14 +379,14 @@ def test_the_wrapper_without_a_method_is_the_model(trained):
 
 
 def test_the_policy_mirrors(trained):
-    agent = sb3.symmetrize_dqn(trained, STATE, ACTION)
+    agent = wrapper.symmetrize_dqn(trained, STATE, ACTION)
     x = states().numpy()[:-1]
     np.testing.assert_array_equal(agent.predict(-x)[0], 1 - agent.predict(x)[0])
 
 
 def test_the_copy_does_not_follow_training():
     model = DQN("MlpPolicy", rl.CARTPOLE, buffer_size=1, device="cpu")
-    agent = sb3.symmetrize_dqn(model, STATE, ACTION)
+    agent = wrapper.symmetrize_dqn(model, STATE, ACTION)
     x = states()
     before = agent.q(x)
     with torch.no_grad():
@@ -333,12 +396,12 @@ def test_the_copy_does_not_follow_training():
 
 
 def test_exploration_happens_when_asked_for(trained):
-    agent = sb3.symmetrize_dqn(trained, STATE, ACTION)
+    agent = wrapper.symmetrize_dqn(trained, STATE, ACTION)
     x = states().numpy()
     greedy = agent.predict(x)[0]
     always = copy.copy(trained)
     always.exploration_rate = 1.0
-    explorer = sb3.symmetrize_dqn(always, STATE, ACTION)
+    explorer = wrapper.symmetrize_dqn(always, STATE, ACTION)
     drawn = explorer.predict(x, deterministic=False)[0]
     assert drawn.shape == greedy.shape
     assert (drawn != greedy).any()
@@ -348,40 +411,124 @@ def test_exploration_happens_when_asked_for(trained):
 def test_other_models_are_refused():
     model = A2C("MlpPolicy", rl.CARTPOLE, device="cpu")
     with pytest.raises(TypeError, match="takes a DQN of stable-baselines3; got A2C"):
-        sb3.symmetrize_dqn(model, STATE, ACTION)
+        wrapper.symmetrize_dqn(model, STATE, ACTION)
 
 
 def test_actions_that_do_not_fit_are_refused():
     model = DQN("MlpPolicy", "MountainCar-v0", buffer_size=1, device="cpu")
     with pytest.raises(ValueError, match=r"do not fit this DQN.*4 entries.*got 2"):
-        sb3.symmetrize_dqn(model, STATE, ACTION)
+        wrapper.symmetrize_dqn(model, STATE, ACTION)
     state = eq.SignedPermutation(eq.cyclic(2), None, [[1, 1], [-1, -1]])
     with pytest.raises(ValueError, match=r"do not fit this DQN.*2 entries.*got 3"):
-        sb3.symmetrize_dqn(model, state, ACTION)
+        wrapper.symmetrize_dqn(model, state, ACTION)
     with pytest.raises(ValueError, match="of one group"):
-        sb3.symmetrize_dqn(model, state, eq.Trivial(eq.cyclic(3)))
+        wrapper.symmetrize_dqn(model, state, eq.Trivial(eq.cyclic(3)))
 
 
-# The commands.
+@EACH_TASK
+@pytest.mark.parametrize("method", rl.METHODS)
+def test_greedy_is_the_argmax_of_the_average(task, method):
+    q = symmetrized(method, 1, task.environment)
+    for x in visited(task)[:200].split(1):
+        np.testing.assert_array_equal(wrapper.greedy(q, x), q(x).argmax(-1).numpy())
 
 
-def test_shipping_skips_a_whole_file(capsys):
-    __main__.main(["--seeds", "0"])
-    assert "is there and whole, skipped" in capsys.readouterr().out
+@pytest.mark.parametrize(
+    ("pair", "x"),
+    [
+        ((STATE, ACTION), torch.zeros(1, 4)),
+        (rl.acrobot_actions(), torch.tensor([[1.0, 0.0, 1.0, 0.0, 0.0, 0.0]])),
+        (rl.gridworld_actions(), torch.zeros(1, 7, 7)),
+    ],
+)
+def test_greedy_averages_where_views_tie(pair, x):
+    """On states that are their own mirror image; a lopsided Q prefers one action."""
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(
+        torch.nn.Flatten(), torch.nn.Linear(x[0].numel(), pair[1].size)
+    ).requires_grad_(False)
+    q = rl.symmetrize(net, *pair, "equizero")
+    assert wrapper.greedy(q, x) == q(x).argmax(-1).numpy()
+    assert int(wrapper.greedy(q, x)[0]) == int(eq.Equitune(net, *pair)(x).argmax())
 
 
-def test_pretraining_is_reproducible(monkeypatch, capsys):
-    quick = {"steps": 200, "learning_rate": 1e-3, "width": 8}
-    monkeypatch.setitem(agents.PRETRAINING, rl.CARTPOLE, quick)
-    (first, card), (second, _) = (sb3.pretrain(rl.CARTPOLE, 7) for _ in range(2))
-    for p, q in zip(first.parameters(), second.parameters(), strict=True):
-        assert torch.equal(p, q)
-    assert card["seed"] == 7
-    assert card["steps"] == 200
-    assert "seed 7: 200 of 200 steps" in capsys.readouterr().out
+def test_greedy_refuses_what_the_operator_refuses():
+    q = rl.symmetrize(lambda s: s[:, :2] * float("nan"), STATE, ACTION, "equizero")
+    with pytest.raises(ValueError, match="gave NaN or infinity"):
+        wrapper.greedy(q, torch.ones(1, 4))
 
 
-def test_an_unknown_seed_is_refused_by_the_command(capsys):
-    with pytest.raises(SystemExit):
-        __main__.main(["--seeds", "9"])
-    assert "invalid choice: 9" in capsys.readouterr().err
+# Lambda for Q-values.
+
+
+def one_sided(n=4000, seed=0):
+    """A Q function that is right where x > 0 and random elsewhere, and its steps."""
+    random = torch.Generator().manual_seed(seed)
+    s = torch.randn(n, 4, generator=random)
+    a = torch.randint(2, (n,), generator=random)
+
+    def truth(s):
+        return s[:, :1] * torch.tensor([1.0, -1.0])
+
+    def q(s):
+        noise = torch.sin(37 * s.sum(-1, keepdim=True)) * torch.tensor([3.0, -3.0])
+        return torch.where(s[:, :1] > 0, truth(s), noise)
+
+    # Rewards are the true values, and every step ends its episode.
+    r = truth(s).gather(1, a[:, None])[:, 0]
+    return q, truth, rl.Transitions(s, a, r, s, torch.ones(n))
+
+
+def test_lambda_finds_the_view_to_be_trusted():
+    q, _, seen = one_sided()
+    lam = rl.fit_lambda(q, q, STATE, ACTION, seen)
+    x = torch.randn(1000, 4, generator=torch.Generator().manual_seed(1))
+    clear = x[:, 0].abs() > 0.3
+    trusted = (lam(x) > lam(-x))[:, 0]
+    assert (trusted == (x[:, 0] > 0))[clear].float().mean() > 0.97
+    errors = {
+        method: rl.td_error(
+            rl.symmetrize(q, STATE, ACTION, method, lam), seen.rewards, seen
+        )
+        for method in rl.METHODS
+    }
+    assert errors["lambda-equitune"] < errors["equitune"] / 5
+    assert errors["lambda-equitune"] < errors["pretrained"] / 5
+    f = rl.symmetrize(q, STATE, ACTION, "lambda-equitune", lam)
+    assert rl.effective_views(f, x[clear]) < 1.5
+
+
+def test_training_lambda_touches_nothing_else():
+    q = rl.load_q_network()
+    before = copy.deepcopy(q.state_dict())
+    _, _, seen = one_sided(100)
+    random = torch.get_rng_state(), np.random.get_state()[1]  # noqa: NPY002 - global
+    rl.fit_lambda(q, q, STATE, ACTION, seen, steps=3)
+    assert torch.equal(random[0], torch.get_rng_state())
+    np.testing.assert_array_equal(random[1], np.random.get_state()[1])  # noqa: NPY002
+    for name, tensor in q.state_dict().items():
+        assert torch.equal(tensor, before[name])
+
+
+def test_the_seed_decides_lambda():
+    q, _, seen = one_sided(200)
+    first, same, other = (
+        rl.fit_lambda(q, q, STATE, ACTION, seen, steps=5, seed=seed)[1].weight
+        for seed in (0, 0, 1)
+    )
+    assert torch.equal(first, same)
+    assert not torch.equal(first, other)
+
+
+def test_targets_stop_at_the_end_of_an_episode():
+    s = torch.zeros(2, 4)
+    seen = rl.Transitions(
+        s, torch.tensor([0, 0]), torch.ones(2), s, torch.tensor([0, 1])
+    )
+    goal = rl.targets(lambda s: torch.tensor([[1.0, 2.0]]).expand(len(s), 2), seen)
+    torch.testing.assert_close(goal, torch.tensor([1 + 0.99 * 2, 1.0]))
+
+
+def test_lambda_equitune_asks_for_lambda():
+    with pytest.raises(ValueError, match="needs lam, a net from views to log lambda"):
+        rl.symmetrize(rl.load_q_network(), STATE, ACTION, "lambda-equitune")

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from equinb.lab import Provenance, load_result, mean_interval, save_result
-from equinb.lab.files import PACKAGE, hash_sources, write_atomic
+from equinb.lab.code import hash_sources
+from equinb.lab.files import PACKAGE, write_atomic
 from equinb.lab.results import RESULTS
 
 STORED = sorted(path.stem for path in RESULTS.glob("*.csv"))

@@ -1,0 +1,277 @@
+"""The command `equinb` as a user meets it, in a process of its own where it matters."""
+
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from equinb import cli, lab
+from equinb.apps import EXPERIMENTS, load_experiment
+from equinb.lab.files import ASSETS
+
+EQUINB = str(Path(sys.executable).with_name("equinb"))
+QUICK = ["run", "dqn", "--preset", "quick", "--episodes", "20"]
+
+
+def equinb(*words, cwd=None, **options):
+    """Run the command, and return what came of it."""
+    return subprocess.run(
+        [EQUINB, *words], capture_output=True, text=True, cwd=cwd, **options
+    )
+
+
+def called(capsys, *words):
+    """Call the command in this process: its exit status, output and errors."""
+    with pytest.raises(SystemExit) as ended:
+        cli.main(words)
+    out, err = capsys.readouterr()
+    return ended.value.code, out, err
+
+
+def tables(folder):
+    return {path.name: path.read_bytes() for path in folder.rglob("*.csv")}
+
+
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory):
+    """A quick run of two environments that nobody disturbs."""
+    folder = tmp_path_factory.mktemp("quick")
+    lab.run(load_experiment("dqn"), "quick", [0, 1, 2], **options(folder))
+    return folder
+
+
+def options(folder, **more):
+    from dataclasses import replace
+
+    config = replace(load_experiment("dqn").config("quick"), episodes=20)
+    return {"folder": folder, "config": config, "progress": False, **more}
+
+
+# What is there.
+
+
+def test_list_names_every_experiment(capsys):
+    code, out, _ = called(capsys, "list")
+    assert code == 0
+    for name in EXPERIMENTS:
+        assert re.search(rf"^{name} .*\(quick, small", out, re.MULTILINE)
+
+
+def test_help_tells_the_options_of_an_experiment():
+    done = equinb("run", "dqn", "--help")
+    assert done.returncode == 0
+    for word in ("--preset", "--seeds", "--workers", "--dask", "--episodes"):
+        assert word in done.stdout
+
+
+def test_help_of_the_whole():
+    done = equinb("--help")
+    for word in ("list", "run", "show", "verify"):
+        assert word in done.stdout
+
+
+# Running.
+
+
+def test_a_run_is_stored_and_shown(tmp_path):
+    words = [*QUICK, "--environments", "CartPole-v1", "--seeds", "0-1"]
+    done = equinb(*words, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "1/2 CartPole-v1-seed0" in done.stdout
+    (path,) = tmp_path.glob("runs/*/dqn-quick-*.csv")
+    assert done.stdout.splitlines()[-1] == str(path.relative_to(tmp_path))
+    again = equinb(*words, cwd=tmp_path)
+    assert "2/2 CartPole-v1-seed1, kept" in again.stdout
+
+
+def test_workers_change_nothing(quick, tmp_path):
+    run = options(tmp_path, workers=2)
+    lab.run(load_experiment("dqn"), "quick", [0, 1, 2], **run)
+    assert len(tables(quick)) == 10
+    assert tables(tmp_path) == tables(quick)
+
+
+def test_killed_five_times_a_run_ends_with_the_same_rows(quick, tmp_path):
+    """kill -9 at random moments, each after one more job was kept."""
+    words = [*QUICK, "--seeds", "0-2", "--folder", str(tmp_path)]
+    moment = random.Random(0)
+    kept = 0
+    for _ in range(5):
+        process = subprocess.Popen(
+            [EQUINB, *words],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        while process.poll() is None and len(list(tmp_path.rglob("*seed*"))) <= kept:
+            time.sleep(0.01)
+        time.sleep(moment.uniform(0, 0.3))
+        os.killpg(process.pid, signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+        kept = len(list(tmp_path.rglob("*seed*")))
+    assert not list(tmp_path.glob("dqn-*/dqn-*.json"))
+    done = equinb(*words)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("kept") >= 4
+    assert tables(tmp_path) == tables(quick)
+
+
+def test_interrupted_it_says_how_to_go_on(tmp_path):
+    words = [*QUICK, "--episodes", "2000", "--seeds", "0-4", "--folder", str(tmp_path)]
+    process = subprocess.Popen(
+        [EQUINB, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    while not list(tmp_path.rglob("units")) and process.poll() is None:
+        if list(tmp_path.iterdir()):
+            break
+        time.sleep(0.05)
+    time.sleep(1.0)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted; what was finished is kept, and the same command" in err
+    assert "Traceback" not in err
+
+
+# A real cluster: a scheduler and two workers, each a process, on loopback.
+
+
+@pytest.fixture(scope="module")
+def scheduler():
+    from distributed import LocalCluster
+
+    with LocalCluster(
+        n_workers=2,
+        threads_per_worker=1,
+        processes=True,
+        host="127.0.0.1",
+        dashboard_address=None,
+    ) as cluster:
+        yield cluster.scheduler_address
+
+
+def test_a_dask_cluster_gives_the_same_rows(quick, scheduler, tmp_path):
+    run = options(tmp_path, dask=scheduler)
+    lab.run(load_experiment("dqn"), "quick", [0, 1, 2], **run)
+    assert tables(tmp_path) == tables(quick)
+
+
+def test_both_workers_of_the_cluster_are_asked(scheduler, tmp_path):
+    from distributed import Client
+
+    done = equinb(*QUICK, "--folder", str(tmp_path), "--dask", scheduler)
+    assert done.returncode == 0, done.stderr
+    with Client(scheduler, set_as_default=False) as client:
+        tasks = client.run(lambda dask_worker: dask_worker.state.executed_count)
+    assert len(tasks) == 2
+    assert all(count > 0 for count in tasks.values())
+
+
+def test_no_cluster_there(capsys, tmp_path):
+    words = [*QUICK, "--folder", str(tmp_path), "--dask", "tcp://127.0.0.1:9"]
+    code, _, err = called(capsys, *words)
+    assert code == 1
+    assert "There is no Dask scheduler at tcp://127.0.0.1:9: start one" in err
+
+
+# Showing and verifying.
+
+
+def test_show_sums_up_the_books_own(capsys):
+    code, out, _ = called(capsys, "show", "dqn", "--preset", "small")
+    assert code == 0
+    assert "mean over 5 seeds [95 % interval]" in out
+    assert re.search(r"100000 +\S+ \[", out)
+    assert "from the book" in out
+    assert "equinb run dqn --preset small --seeds 0-4" in out
+
+
+def test_show_every_row(capsys):
+    _, out, _ = called(capsys, "show", "dqn", "--preset", "small", "--rows")
+    rows, _ = lab.load_result("dqn-small")
+    assert sum("lambda-equitune" in line for line in out.splitlines()) == len(rows) / 4
+
+
+def test_show_prefers_your_own(capsys, tmp_path):
+    folder = str(tmp_path)
+    words = ["run", "dqn", "--environments", "CartPole-v1", "--folder", folder]
+    assert called(capsys, *words)[0] == 0
+    (place,) = tmp_path.iterdir()
+    place.rename(tmp_path / "dqn-quick")
+    for path in (tmp_path / "dqn-quick").glob("dqn-quick-*"):
+        path.rename(path.with_stem("dqn-quick"))
+    _, out, _ = called(capsys, "show", "dqn", "--folder", folder)
+    assert f"from {place.parent / 'dqn-quick'}" in out
+    assert "mean over 1 seeds" in out
+
+
+def test_the_books_own_files_verify(capsys):
+    code, out, _ = called(capsys, "verify")
+    assert code == 0, out
+    assert re.search(r"^\d+ files verified, 0 wrong$", out, re.MULTILINE)
+
+
+def test_verify_fails_loudly(capsys, tmp_path):
+    (tmp_path / "a.safetensors").write_bytes(b"x")
+    code, out, _ = called(capsys, "verify", "--folder", str(tmp_path))
+    assert code == 1
+    assert "WRONG a.safetensors: The weights a.safetensors are damaged" in out
+    code, out, _ = called(capsys, "verify", "--folder", str(tmp_path / "empty"))
+    assert code == 1
+    assert "0 files verified" in out
+
+
+# One clear sentence.
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["run", "nope"], "There is no experiment 'nope'; there are: dqn"),
+        (["show", "nope"], "There is no experiment 'nope'"),
+        (["run", "dqn", "--seeds", "0-x"], "Seeds are whole numbers such as 3, 0-4"),
+        (["run", "dqn", "--seeds", "3-1"], "at least one; got"),
+        (["run", "dqn", "--seeds", "9"], "There is no agent of seed 9"),
+        (["run", "dqn", "--episodes", "1"], "At least two episodes"),
+        (["run", "dqn", "--workers", "0"], "At least one worker"),
+        (["run", "dqn", "--environments", "Pong"], "no agents for 'Pong'; there are"),
+        (["run", "dqn", "--folder", "/dev/null/x"], "could not be stored in"),
+        (["show", "dqn", "--preset", "quick"], "no stored result 'dqn-quick'"),
+    ],
+)
+def test_bad_input_gives_one_sentence(capsys, tmp_path, monkeypatch, words, says):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = called(capsys, *words)
+    assert code == 1
+    assert says in err
+    assert err.startswith("equinb: ")
+    assert len(err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["run"], ["run", "dqn", "--preset", "huge"], ["nonsense"], []],
+)
+def test_unknown_words_are_refused(words):
+    done = equinb(*words)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+def test_missing_weights_are_named(capsys, tmp_path, monkeypatch):
+    name = "dqn/cartpole-q-seed0.safetensors"
+    monkeypatch.setattr("equinb.lab.code.PACKAGE", ASSETS.parent)
+
+    def missing(*_):
+        raise FileNotFoundError(f"The weights {name} are missing: restore them")
+
+    monkeypatch.setattr("equinb.apps.rl.agents.load_weights", missing)
+    code, _, err = called(capsys, *QUICK, "--folder", str(tmp_path))
+    assert code == 1
+    assert f"The weights {name} are missing: restore them" in err

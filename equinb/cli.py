@@ -9,10 +9,14 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import pandas as pd
-import tyro
+try:
+    import pandas as pd
+    import tyro
 
-from equinb import lab
+    from equinb import lab
+except ModuleNotFoundError as error:
+    sys.exit(f"equinb: {error}. The command needs more: pip install 'equinb[lab]'.")
+
 from equinb.apps import EXPERIMENTS, load_experiment
 from equinb.lab.experiment import PRESETS, Preset
 from equinb.lab.files import ASSETS

@@ -136,7 +136,9 @@ def turned(g, cell):
 
 
 def chances(cell, a, g):
-    return {(turned(g, o.prey), o.reward): o.probability for o in outcomes(cell, a)}
+    return {
+        (turned(g, o.prey), o.reward): o.probability for o in outcomes(cell, a)
+    }
 
 
 # %%
@@ -154,20 +156,23 @@ print(f"{checked} steps, each with the same chances after its turn")
 # these symmetries (`equinb run dqn --preset small --seeds 0-4` makes them again);
 # `rl.TASKS` holds the pairs of actions. Two agents at work, drawn by their environments:
 
-# %% mystnb={"figure": {"name": "fig-two-strips", "caption": "Above: Acrobot under equizero, every 12 steps from rest (the line is the height to reach). Below: Gridworld under equizero, step by step; the agent is blue, the prey orange."}, "image": {"alt": "The double pendulum swings higher with each picture until its tip crosses the line. In Gridworld the prey comes nearer to the middle with each picture.", "classes": "photo"}}
+# %%
+episodes = {rl.ACROBOT: None, rl.GRIDWORLD: {"prey": (3, -2)}}
+
+# %% mystnb={"figure": {"name": "fig-two-strips", "caption": "One episode under equizero, from its start to its end, in five pictures. Above: Acrobot (the line is the height to reach). Below: Gridworld; the agent is blue, the prey orange."}, "image": {"alt": "At the end the tip of the double pendulum is above the line. In Gridworld the prey is at the end where the agent is.", "classes": "photo"}}
 figure, axes = plt.subplots(2, 5, figsize=(5.2, 2.3))
-for row, (environment, stride) in zip(axes, [(rl.ACROBOT, 16), (rl.GRIDWORLD, 1)]):
+for row, (environment, start) in zip(axes, episodes.items()):
     task = rl.TASKS[environment]
     q = rl.load_q_network(environment)
     f = rl.symmetrize(q, task.state, task.action, "equizero")
-    far = {"prey": (3, -2)} if environment == rl.GRIDWORLD else None
-    played = rl.rollout(f, environment, episodes=1, start=far)
-    shown = [min(stride * i, played.lengths[0]) for i in range(5)]
-    shown[-1] = played.lengths[0]
-    for ax, frame, i in zip(row, rl.frames(played.states[shown, 0], environment), shown):
+    played = rl.rollout(f, environment, episodes=1, start=start)
+    shown = np.linspace(0, played.lengths[0], 5).astype(int)
+    frames = rl.frames(played.states[shown, 0], environment)
+    for ax, frame, step in zip(row, frames, shown):
         ax.imshow(frame)
-        ax.set_title(f"step {i}", size=11)
+        ax.set_title(f"step {step}", size=10)
         ax.axis("off")
+    assert played.lengths[0] < 150
 
 # %% [markdown]
 # ## Importance weights for Q-values
@@ -196,6 +201,8 @@ q, lam = rl.load_q_network(seed=0), rl.load_lambda(seed=0)
 played = rl.rollout(q, episodes=20)
 T = played.lengths.min()
 states = torch.as_tensor(played.states[: T + 1])
+
+# %%
 seen = rl.Transitions(
     states[:-1].flatten(0, 1),
     torch.as_tensor(played.actions[:T]).flatten(),
@@ -204,6 +211,7 @@ seen = rl.Transitions(
     torch.zeros(T * 20),
 )
 
+
 # %%
 def lambda_loss(f):
     goal = seen.rewards + 0.99 * q(seen.after).amax(-1)
@@ -211,6 +219,7 @@ def lambda_loss(f):
     return torch.nn.functional.smooth_l1_loss(value, goal)
 
 
+# %%
 for method in rl.METHODS:
     f = rl.symmetrize(q, task.state, task.action, method, lam)
     loss = lambda_loss(f)
@@ -239,6 +248,7 @@ for method in rl.METHODS:
 rows, made = lab.load_result("dqn-small")
 print(made)
 
+
 # %%
 def at_use(rows, environment):
     """Returns of the agents that ship: a row a seed, a column a method."""
@@ -260,13 +270,20 @@ for environment, task in rl.TASKS.items():
     gap = (now.set_index("method").mean_return - stored).abs().max()
     print(f"{environment:20} greatest gap to the stored returns {gap:.3f}")
 
-# %% mystnb={"figure": {"name": "fig-2", "caption": "Fig. 2 of the paper, made again: return under each method. A thin line is one agent, over 200 episodes with the same start states for all methods; marks are the mean of five agents with its interval (Student's t, confidence 0.95)."}, "image": {"alt": "ALT"}}
-figure, axes = plt.subplots(3, figsize=(5.2, 7.6))
-for ax, letter, environment in zip(
-    axes, "abc", (rl.GRIDWORLD, rl.CARTPOLE, rl.ACROBOT)
-):
+
+# %%
+def three_panels(height):
+    figure, axes = plt.subplots(3, figsize=(5.2, height))
+    order = rl.GRIDWORLD, rl.CARTPOLE, rl.ACROBOT  # as in the paper
+    for ax, letter, environment in zip(axes, "abc", order):
+        ax.set(title=f"({letter}) {environment.split('/')[-1]}")
+        yield environment, ax
+
+
+# %% mystnb={"figure": {"name": "fig-2", "caption": "Fig. 2 of the paper, made again: return under each method. A thin line is one agent, over 200 episodes with the same start states for all methods; marks are the mean of five agents with its interval (Student's t, confidence 0.95)."}, "image": {"alt": "ALT."}}
+for environment, ax in three_panels(7.6):
     plots.by_method(ax, at_use(rows, environment))
-    ax.set(title=f"({letter}) {environment.split('/')[-1]}", ylabel="return")
+    ax.set(ylabel="return")
     ax.tick_params(axis="x", labelsize=10)
 
 # %% [markdown]
@@ -275,18 +292,13 @@ for ax, letter, environment in zip(
 
 
 # %%
-def gains(table):
-    pairs = [(m, "pretrained") for m in rl.METHODS[1:]]
-    pairs += [("equizero", "equitune"), ("lambda-equitune", "equitune")]
-    found = {
-        f"{a} - {b}": lab.mean_interval(table[a] - table[b]) for a, b in pairs
-    }
-    return pd.DataFrame(found, index=lab.Interval._fields).T
-
+pairs = [(method, "pretrained") for method in rl.METHODS[1:]]
+pairs += [("equizero", "equitune"), ("lambda-equitune", "equitune")]
 
 # %%
-paired = pd.concat({e: gains(at_use(rows, e)) for e in rl.TASKS})
-paired["clear"] = np.where((paired.low > 0) | (paired.high < 0), "yes", "open")
+tables = {e: at_use(rows, e) for e in rl.TASKS}
+paired = {e: lab.paired_gains(table, pairs) for e, table in tables.items()}
+paired = pd.concat(paired)
 paired.style.format(precision=2)
 
 # %% [markdown]
@@ -297,14 +309,13 @@ paired.style.format(precision=2)
 # The run above did not only look at the end. Every 10,000 steps of pretraining it
 # stopped to ask: what would this agent be worth under each method, now?
 
-# %% mystnb={"figure": {"name": "fig-course", "caption": "Return against steps of pretraining. Lines: mean over five seeds; bands: its interval (Student's t, confidence 0.95)."}, "image": {"alt": "ALT"}}
-figure, axes = plt.subplots(3, figsize=(5.2, 8.4))
-for ax, environment in zip(axes, (rl.GRIDWORLD, rl.CARTPOLE, rl.ACROBOT)):
+# %% mystnb={"figure": {"name": "fig-course", "caption": "Return against steps of pretraining. Lines: mean over five seeds; bands: its interval (Student's t, confidence 0.95)."}, "image": {"alt": "ALT."}}
+for environment, ax in three_panels(8.4):
     mine = rows[rows.environment == environment]
     plots.course(ax, mine, "steps", "mean_return")
-    ax.set(title=environment.split("/")[-1], ylabel="return")
-axes[0].legend(fontsize=10)
-_ = axes[2].set_xlabel("steps of pretraining")
+    ax.set(xlabel="steps of pretraining", ylabel="return")
+_ = ax.legend(fontsize=10)
+
 
 # %%
 def lead(rows, method):
@@ -314,14 +325,17 @@ def lead(rows, method):
     return (table[method] - table["pretrained"]).rename("gain").reset_index()
 
 
-early_and_late = []
+halves = []
 for method in rl.METHODS[1:]:
     gained = lead(rows, method)
     middle = gained.groupby("environment").steps.transform("median")
     half = np.where(gained.steps < middle, "first half", "second half")
     means = gained.groupby([half, "environment"]).gain.mean()
-    early_and_late.append(means.rename(method))
-pd.concat(early_and_late, axis=1).round(2)
+    halves.append(means.rename(method))
+
+# %%
+halves = pd.concat(halves, axis=1)
+halves.round(2)
 
 # %% [markdown]
 # COURSE-VERDICT
@@ -333,22 +347,20 @@ pd.concat(early_and_late, axis=1).round(2)
 # what tells the actions apart (`rl.asymmetry`), at every look of the run.
 
 # %%
-fault = rows[rows.method == "pretrained"].set_index(["environment", "seed", "steps"])
-fault = fault.asymmetry
-both = lead(rows, "equizero").set_index(["environment", "seed", "steps"]).gain
-both = pd.concat([fault, both], axis=1)
+at = ["environment", "seed", "steps"]
+fault = rows[rows.method == "pretrained"].set_index(at).asymmetry
+gain = lead(rows, "equizero").set_index(at).gain
+both = pd.concat([fault, gain], axis=1)
 ranks = both.groupby("environment").rank()
 ranks.groupby("environment").corr().xs("gain", level=1)["asymmetry"].round(2)
 
-# %% mystnb={"figure": {"name": "fig-fault", "caption": "What equizero gains over the pretrained agent, against how far that agent's Q-values are from symmetric. A dot is one agent at one look; light dots are early in pretraining."}, "image": {"alt": "ALT"}}
-figure, axes = plt.subplots(3, figsize=(5.2, 7.6))
-for ax, environment in zip(axes, (rl.GRIDWORLD, rl.CARTPOLE, rl.ACROBOT)):
+# %% mystnb={"figure": {"name": "fig-fault", "caption": "What equizero gains over the pretrained agent, against how far that agent's Q-values are from symmetric. A dot is one agent at one look; light dots are early in pretraining."}, "image": {"alt": "ALT."}}
+for environment, ax in three_panels(7.8):
     mine = both.loc[environment]
     steps = mine.index.get_level_values("steps")
     ax.scatter(mine.asymmetry, mine.gain, c=steps, cmap="viridis_r", s=16)
     ax.axhline(0, lw=1, color="0.5")
-    ax.set(title=environment.split("/")[-1], ylabel="gain", xscale="log")
-_ = axes[2].set_xlabel("asymmetry of the pretrained Q-values")
+    ax.set(xscale="log", xlabel="asymmetry", ylabel="gain")
 
 # %% [markdown]
 # FAULT-VERDICT
@@ -377,23 +389,22 @@ table.agg(["mean", "min", "max"]).round(2)
 # that seed, choose the best number of steps for it, and see what the other four agents
 # make of this number, against training to the end.
 
+
 # %%
 def worth(rows, environment):
-    mine = rows[(rows.environment == environment) & (rows.method == "pretrained")]
+    plain = rows[rows.method == "pretrained"]
+    mine = plain[plain.environment == environment]
     table = mine.pivot(index="steps", columns="seed", values="mean_return")
     table = table.loc[50_000:]
-    chosen = table.idxmax()
-    others = [table.drop(columns=k).loc[chosen[k]].mean() for k in table]
-    return pd.Series(
-        {
-            "the chosen seed": table.max().mean(),
-            "the other four": np.mean(others),
-            "trained to the end": table.iloc[-1].mean(),
-        }
-    )
+    best = table.idxmax()
+    others = [table.drop(columns=k).loc[best[k]].mean() for k in table]
+    return table.max().mean(), np.mean(others), table.iloc[-1].mean()
 
 
-selection = pd.DataFrame({e: worth(bare, e) for e in rl.TASKS})
+# %%
+names = ["the chosen seed", "the other seeds", "trained to the end"]
+selection = {e: worth(bare, e) for e in rl.TASKS}
+selection = pd.DataFrame(selection, index=names)
 selection.round(2)
 
 # %% [markdown]
@@ -410,24 +421,24 @@ pictures = torch.tensor(np.stack([observe(cell) for cell in CELLS]))
 q = rl.load_q_network(rl.GRIDWORLD, 0)
 f = rl.symmetrize(q, task.state, task.action, "equizero")
 _, orbit = f(pictures, return_orbit=True)
-looked = [turned(int(g), cell) for g, cell in zip(orbit.weights.argmax(0), CELLS)]
+chosen = orbit.weights.argmax(0).tolist()
+looked = [turned(g, cell) for g, cell in zip(chosen, CELLS)]
 print(f"{len(set(looked))} of {len(CELLS)} states are ever looked at")
 
 # %% mystnb={"figure": {"name": "fig-choices", "caption": "Gridworld, agent of seed 0. Left: through which turn equizero looks at the prey in each cell. Right: the states that it then looks at. The agent stands in the middle."}, "image": {"alt": "The same pattern of choices appears in every quarter, one turn further each time. On the right one cell of each orbit of four is marked, a quarter of all."}}
 choice, kept = np.full((7, 7), np.nan), np.zeros((7, 7))
-for cell, g, seen_as in zip(CELLS, orbit.weights.argmax(0), looked):
+for cell, g, seen_as in zip(CELLS, chosen, looked):
     choice[cell[0] + 3, cell[1] + 3] = g
     kept[seen_as[0] + 3, seen_as[1] + 3] = 1
 figure, axes = plt.subplots(1, 2, figsize=(5.2, 2.6))
 axes[0].imshow(choice, cmap="viridis", vmin=0, vmax=3)
-for (i, j), g in np.ndenumerate(choice):
-    name = C4.elements[int(g)] if g == g else "A"
-    axes[0].text(j, i, f"${name}$", ha="center", va="center", size=9, color="w" if g < 2 else "k")
 axes[1].imshow(kept, cmap="gray_r", vmax=1.6)
-axes[0].set_title("the turn")
-axes[1].set_title("what is looked at")
-for ax in axes:
-    ax.set(xticks=[], yticks=[])
+for (row, column), g in np.ndenumerate(choice):
+    name = f"${C4.elements[int(g)]}$" if g == g else "agent"
+    style = {"ha": "center", "va": "center", "color": "w" if g < 2 else "k"}
+    axes[0].text(column, row, name, size=8, **style)
+for ax, title in zip(axes, ("the turn", "what is looked at")):
+    ax.set(xticks=[], yticks=[], title=title)
     ax.grid(False)
 
 # %% tags=["hide-cell"]
@@ -453,26 +464,32 @@ starts = {
 }
 
 
-def returns_from(environment, start, seed, episodes=100):
+# %%
+def returns_from(environment, start, seed):
     task = rl.TASKS[environment]
-    q, lam = rl.load_q_network(environment, seed), rl.load_lambda(environment, seed)
-    fs = [rl.symmetrize(q, task.state, task.action, m, lam) for m in rl.METHODS]
-    play = dict(environment=environment, episodes=episodes, start=start)
-    return [rl.evaluate(f, **play).mean() for f in fs]
+    q = rl.load_q_network(environment, seed)
+    lam = rl.load_lambda(environment, seed)
+    found = []
+    for method in rl.METHODS:
+        f = rl.symmetrize(q, task.state, task.action, method, lam)
+        found.append(rl.evaluate(f, environment, 100, start=start).mean())
+    return found
 
 
 # %%
-unusual = {
-    name: pd.DataFrame(
-        [returns_from(*where, seed) for seed in rl.SEEDS], columns=rl.METHODS
-    )
-    for name, where in starts.items()
-}
-pd.DataFrame({name: table.mean() for name, table in unusual.items()}).round(2)
+unusual = {}
+for name, where in starts.items():
+    found = [returns_from(*where, seed) for seed in rl.SEEDS]
+    unusual[name] = pd.DataFrame(found, columns=rl.METHODS)
 
 # %%
-far = pd.concat({name: gains(table) for name, table in unusual.items()})
-far.loc[far.index.get_level_values(1).str.endswith("pretrained")].round(2)
+means = {name: table.mean() for name, table in unusual.items()}
+pd.DataFrame(means).round(2)
+
+# %%
+far = {n: lab.paired_gains(t, pairs[:3]) for n, t in unusual.items()}
+far = pd.concat(far)
+far.round(2)
 
 # %% [markdown]
 # UNUSUAL-VERDICT
@@ -493,32 +510,235 @@ from stable_baselines3 import DQN
 
 from equinb.apps.rl.wrapper import symmetrize_dqn
 
-task = rl.TASKS[rl.CARTPOLE]
-net = {"net_arch": [256, 256]}
+# %%
+task, net = rl.TASKS[rl.CARTPOLE], {"net_arch": [256, 256]}
 model = DQN("MlpPolicy", rl.CARTPOLE, policy_kwargs=net, buffer_size=1)
-players = {"predict of the library": model}
+players = {"the library's predict": model}
 for method in ("equitune", "equizero"):
-    players[method] = symmetrize_dqn(model, task.state, task.action, method)
+    pair = task.state, task.action
+    players[method] = symmetrize_dqn(model, *pair, method)
+
 
 # %%
-def seconds(player, states):
+def seconds(player):
     began = perf_counter()
-    for s in states:
+    for s in seen.states[:500].numpy():
         player.predict(s, deterministic=True)
     return perf_counter() - began
 
 
-some = seen.states[:500].numpy()
-times = {
-    name: [seconds(player, some) for _ in range(7)]
-    for name, player in players.items()
-}
-base = np.median(times["predict of the library"])
-for name, measured in times.items():
-    typical = np.median(measured)
-    print(f"{name:22} {1e6 * typical / 500:4.0f} µs, ratio {typical / base:.2f}")
+# %%
+times = [[seconds(p) for p in players.values()] for _ in range(9)]
+times = pd.DataFrame(times, columns=players)
+ratio = times.div(times["the library's predict"], axis=0).median()
+micro = (1e6 * times / 500).median()
+pd.DataFrame({"microseconds": micro, "ratio": ratio}).round(2)
 
 # %% [markdown]
 # Equizero is the cheaper one here: where no two views tie, its greedy action is the best
 # entry of all views, carried back, and nothing need be averaged. (`make bench` measures
 # the ratio with its interval, in all three environments.)
+
+# %% [markdown]
+# ## Paper and here
+#
+# | | paper | here |
+# | --- | --- | --- |
+# | environments | Gridworld, CartPole, Acrobot | the same; Gridworld is our own, after {cite:t}`vanderpol2020mdp`, since the paper gives no code for it |
+# | symmetries | "inspired from" {cite:t}`vanderpol2020mdp` | sign and swap ($C_2$, twice), quarter turns ($C_4$), each checked on its environment |
+# | algorithm | DQN of stable-baselines3, learning rate $10^{-4}$ | the same |
+# | network | "the default architecture [...] with 103k parameters" | two hidden layers of 256 units (of 316 with the paper's settings) |
+# | all else | not stated in the main part | the library's defaults; for Acrobot also larger batches, a target network renewed more often, less exploration |
+# | steps | 100k, 100k, 70k, "chosen to obtain the best models" for a fixed seed | all looks at the course are shown; agents are taken where `rl.TASKS` says, Gridworld's early, since later nothing is left to gain |
+# | seeds | five | five, and ten with the paper's settings |
+# | evaluation | not stated in the main part | 200 episodes an agent, the same start states for every method |
+# | learned weights | not used here | trained on the TD error of the average |
+# | Fig. 2 (a-c) | paper's values not available | {numref}`fig-2` |
+# | finding | "Equizero outperforms both equituning and non-equivariant pretrained model" | FINDING |
+#
+# ## Pitfalls
+#
+# - **A frozen average.** Where the pretrained agent has not learnt yet, or a state is its
+#   own mirror image, the average can make doing nothing the best action, for ever. See
+#   the first exercise.
+# - **A look is not a verdict.** One training run at one number of steps can show any
+#   order of the methods. Look at the course, and at several seeds.
+# - **Random environments need the same randomness.** All methods face the same starts and
+#   the same seeds here; without that, differences drown.
+# - **A symmetric network is no optimal one.** Symmetry repairs what disagrees with its
+#   mirror image. What is wrong on both sides alike it leaves as it is.
+#
+# ## Recap
+#
+# - Acrobot has a mirror, Gridworld four turns; the second pair was checked in every state.
+# - Lambda for Q-values needs no label: the TD error of the average trains it.
+# - Fig. 2, made again, with intervals: see {numref}`fig-2` and the table of paired gains.
+# - Symmetry pays most while the agent is half trained, and its lead shrinks with training.
+# - A decision through the wrapper costs little more than the library's own; a chosen
+#   number of steps flatters the seed it was chosen for.
+#
+# ## Exercises
+#
+# :::{exercise} Start at rest
+# :label: ex-start-at-rest
+#
+# Let Acrobot hang exactly at rest at the start. This state is its own mirror image. Which
+# agents ever leave it, under which methods? Predict first.
+# :::
+#
+# :::{solution-start} ex-start-at-rest
+# :class: dropdown
+# :::
+
+# %%
+task = rl.TASKS[rl.ACROBOT]
+rest = torch.tensor([[1.0, 0.0, 1.0, 0.0, 0.0, 0.0]])
+still = {"low": 0.0, "high": 0.0}
+
+
+def from_rest(seed, method):
+    q = rl.load_q_network(rl.ACROBOT, seed)
+    lam = rl.load_lambda(rl.ACROBOT, seed)
+    f = rl.symmetrize(q, task.state, task.action, method, lam)
+    return f(rest)[0], rl.evaluate(f, rl.ACROBOT, 1, start=still)[0]
+
+
+# %%
+for seed in rl.SEEDS:
+    found = {method: from_rest(seed, method) for method in rl.METHODS}
+    print(f"seed {seed}:", {m: int(total) for m, (_, total) in found.items()})
+    for method in rl.METHODS[1:]:
+        (left, none, right), total = found[method]
+        assert abs(left - right) < 1e-3
+        assert (none > max(left, right)) == (total == -500)
+
+# %% [markdown]
+# An equivariant Q function gives left and right the same value at rest. If doing nothing
+# is worth more, a symmetric agent hangs there for ever; if less, the tie between left
+# and right is broken by `argmax`, and off it goes. The assertions in the cell say so.
+#
+# :::{solution-end}
+# :::
+#
+# :::{exercise} The wrong way round
+# :label: ex-wrong-way
+#
+# In Gridworld, turn the picture counter-clockwise and the moves clockwise. Each is an
+# action of $C_4$ by itself. Does `check_action` notice? Does `check_equivariance`? What
+# notices?
+# :::
+#
+# :::{solution-start} ex-wrong-way
+# :class: dropdown
+# :::
+
+# %%
+back = [moves[-k % 4] for k in range(4)]
+wrong = eq.Permutation(C4, back)
+q = rl.load_q_network(rl.GRIDWORLD, 0)
+f = eq.Equizero(q, turn, wrong, loss=eq.losses.neg_max_q)
+print(eq.check_action(wrong, torch.randn(3, 5)))
+print(eq.check_equivariance(f, turn, wrong, pictures).passed)
+print("return", rl.evaluate(f, rl.GRIDWORLD).mean().round(2))
+
+# %%
+g, cell, a = 1, (2, 1), 1
+print(chances(cell, a, g) == chances(turned(g, cell), back[g][a], 0))
+assert rl.evaluate(f, rl.GRIDWORLD).mean() < -2
+
+# %% [markdown]
+# Both checks pass: the pair is a pair of actions, and the function is equivariant to it.
+# Only the environment knows that it is the wrong pair, so check it there.
+#
+# :::{solution-end}
+# :::
+#
+# :::{exercise} An environment of your own
+# :label: ex-own-environment
+#
+# Take an environment that has a symmetry, name it as a pair of actions, train any Q
+# function on it for too short a time, and symmetrize that. The solution takes a frozen
+# lake whose map equals its own transpose.
+# :::
+#
+# :::{solution-start} ex-own-environment
+# :class: dropdown
+# :::
+
+# %%
+LAKE = "equinb/SymmetricLake-v0"
+gymnasium.register(
+    LAKE,
+    "gymnasium.envs.toy_text.frozen_lake:FrozenLakeEnv",
+    kwargs={"desc": ["SFFF", "FHFH", "FFFF", "FHFG"], "is_slippery": True},
+    max_episode_steps=100,
+)
+
+# %% [markdown]
+# States are numbers, row by row, so the group renames them; left and up change places,
+# and so do down and right. Is it a symmetry? The environment has its probabilities in a
+# table.
+
+# %%
+transposed = torch.arange(16).view(4, 4).T.flatten().tolist()
+place = eq.Relabel(C2, [list(range(16)), transposed])
+push = eq.Permutation(C2, [[0, 1, 2, 3], [3, 2, 1, 0]])
+
+
+def chance(s, a, rename):
+    steps = lake.unwrapped.P[s][a]
+    found = [(rename[after], p, r, end) for p, after, r, end in steps]
+    return sorted((s, round(p, 9), float(r), end) for s, p, r, end in found)
+
+
+# %%
+lake = gymnasium.make(LAKE)
+for s in range(16):
+    for a in range(4):
+        here = chance(s, a, transposed)
+        assert here == chance(transposed[s], 3 - a, range(16))
+
+# %% [markdown]
+# Then a short training with a table of Q-values, ten times:
+
+
+# %%
+def q_table(seed, episodes=150):
+    random, table = np.random.default_rng(seed), np.zeros((16, 4))
+    for episode in range(episodes):
+        s, done = lake.reset(seed=1000 * seed + episode)[0], False
+        while not done:
+            greedy = random.permutation(4)
+            greedy = greedy[table[s, greedy].argmax()]
+            a = random.integers(4) if random.random() < 0.3 else greedy
+            after, r, end, cut, _ = lake.step(int(a))
+            goal = r + 0.99 * (1 - end) * table[after].max()
+            table[s, a] += 0.1 * (goal - table[s, a])
+            s, done = after, end or cut
+    return torch.tensor(table)
+
+
+# %%
+def reached(table, method):
+    f = rl.symmetrize(table.__getitem__, place, push, method)
+    return rl.evaluate(f, LAKE, episodes=300).mean()
+
+
+tables = [q_table(seed) for seed in range(10)]
+methods = list(rl.METHODS[:3])
+goal = [[reached(table, method) for method in methods] for table in tables]
+
+# %%
+lab.intervals(pd.DataFrame(goal, columns=methods)).round(2)
+
+# %% [markdown]
+# The share of episodes that reach the goal, over ten short trainings. The recipe is the
+# same as ever: name the pair, check it on the environment, wrap, compare over seeds.
+#
+# :::{solution-end}
+# :::
+#
+# ## What next
+#
+# [](02_one_operator.ipynb) has the operator behind all this in general, and
+# [](05_learning_through_an_argmin.ipynb) how to train *through* it.

@@ -264,6 +264,14 @@ def test_unknown_words_are_refused(words):
     assert "Traceback" not in done.stderr
 
 
+def test_without_the_extra_it_says_what_to_install():
+    code = "import sys; sys.modules['tyro'] = None\nfrom equinb import cli"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "pip install 'equinb[lab]'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_missing_weights_are_named(capsys, tmp_path, monkeypatch):
     name = "dqn/cartpole-q-seed0.safetensors"
     monkeypatch.setattr("equinb.lab.code.PACKAGE", ASSETS.parent)

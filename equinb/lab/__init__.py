@@ -8,8 +8,10 @@ from equinb.lab.provenance import Provenance
 from equinb.lab.results import (
     Interval,
     StoredResult,
+    intervals,
     load_result,
     mean_interval,
+    paired_gains,
     save_result,
 )
 from equinb.lab.runner import run, ship
@@ -25,9 +27,11 @@ __all__ = [
     "Provenance",
     "Report",
     "StoredResult",
+    "intervals",
     "load_result",
     "load_weights",
     "mean_interval",
+    "paired_gains",
     "run",
     "save_result",
     "save_weights",

@@ -150,3 +150,46 @@ def mean_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
         t.ppf((1 + confidence) / 2, len(x) - 1) * x.std(ddof=1) / len(x) ** 0.5
     )
     return Interval(mean, mean - half, mean + half)
+
+
+def intervals(table: pd.DataFrame) -> pd.DataFrame:
+    """The mean over seeds of each column, and its 95 % interval.
+
+    Args:
+        table: a row a seed, a column a method.
+
+    Returns:
+        A row a method, with the columns mean, low and high.
+
+    Example:
+        >>> intervals(pd.DataFrame({"equitune": [1.0, 2.0, 3.0]})).round(2)
+                  mean   low  high
+        equitune   2.0 -0.48  4.48
+    """
+    found = {name: mean_interval(table[name]) for name in table}
+    return pd.DataFrame(found, index=Interval._fields).T
+
+
+def paired_gains(
+    table: pd.DataFrame, pairs: Sequence[tuple[str, str]]
+) -> pd.DataFrame:
+    """By how much one method is ahead of another, difference by difference.
+
+    The seeds differ among themselves more than the methods do; the interval of their
+    differences is what tells the methods apart.
+
+    Args:
+        table: a row a seed, a column a method.
+        pairs: (one, other), the names of two columns.
+
+    Returns:
+        A row a pair, "one - other", with the columns mean, low and high.
+
+    Example:
+        >>> table = pd.DataFrame({"a": [1.0, 5.0, 9.0], "b": [2.0, 6.1, 9.9]})
+        >>> paired_gains(table, [("b", "a")]).round(2)
+               mean   low  high
+        b - a   1.0  0.75  1.25
+    """
+    differences = {f"{one} - {other}": table[one] - table[other] for one, other in pairs}
+    return intervals(pd.DataFrame(differences))

@@ -14,6 +14,7 @@ from importlib.metadata import version
 from typing import Any, Literal
 
 from equinb.apps.rl.agents import (
+    SEEDS,
     compare,
     frozen,
     halves,
@@ -82,7 +83,8 @@ def work(options: DQNOptions, job: Job, device: str, report: Report) -> Made:
         lam = relu_network(lambda_tensors, task.shape).to(device)
         found = compare(q, lam, task, options.episodes, device)
         rows.extend({"steps": now.steps, **row} for row in found)
-        if now.steps == settings.use and options.agents == "ours":
+        ships = options.agents == "ours" and job.seed in SEEDS
+        if ships and now.steps == settings.use:
             card = _card(task, job.seed, settings)
             name = weights_name(task.environment, job.seed)
             weights[name] = (tensors, card)

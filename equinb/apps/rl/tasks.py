@@ -140,7 +140,7 @@ TASKS = {
             "acrobot",
             (6,),
             *acrobot_actions(),
-            ours=Pretraining(70_000, 70_000, more=_ACROBOT),
+            ours=Pretraining(70_000, 40_000, more=_ACROBOT),
             paper=Pretraining(70_000, 70_000, _PAPER_WIDTH),
         ),
         Task(

@@ -6,7 +6,7 @@ background of their own, so that the page's light or dark theme shows through.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -90,6 +90,22 @@ def image_row(
     for ax, image, title in zip(axes.flat, images, titles, strict=False):
         ax.imshow(np.asarray(image), vmin=0, vmax=1)
         ax.set_title(title, fontsize=11)
+
+
+def panels(titles: Mapping[str, str], height: float) -> Iterator[tuple[str, Axes]]:
+    """Axes one below the other, as a phone shows them best.
+
+    Args:
+        titles: of each, by a key of your own.
+        height: of the whole, in inches.
+
+    Yields:
+        A key and its axes.
+    """
+    _, axes = plt.subplots(len(titles), figsize=(5.2, height), squeeze=False)
+    for ax, (key, title) in zip(axes.flat, titles.items(), strict=True):
+        ax.set_title(title)
+        yield key, ax
 
 
 def by_method(ax: Axes, table: pd.DataFrame) -> None:

@@ -272,16 +272,11 @@ for environment, task in rl.TASKS.items():
 
 
 # %%
-def three_panels(height):
-    figure, axes = plt.subplots(3, figsize=(5.2, height))
-    order = rl.GRIDWORLD, rl.CARTPOLE, rl.ACROBOT  # as in the paper
-    for ax, letter, environment in zip(axes, "abc", order):
-        ax.set(title=f"({letter}) {environment.split('/')[-1]}")
-        yield environment, ax
-
+letters = {rl.GRIDWORLD: "(a)", rl.CARTPOLE: "(b)", rl.ACROBOT: "(c)"}
+titles = {e: f"{a} {e.split('/')[-1]}" for e, a in letters.items()}
 
 # %% mystnb={"figure": {"name": "fig-2", "caption": "Fig. 2 of the paper, made again: return under each method. A thin line is one agent, over 200 episodes with the same start states for all methods; marks are the mean of five agents with its interval (Student's t, confidence 0.95)."}, "image": {"alt": "ALT."}}
-for environment, ax in three_panels(7.6):
+for environment, ax in plots.panels(titles, 7.6):
     plots.by_method(ax, at_use(rows, environment))
     ax.set(ylabel="return")
     ax.tick_params(axis="x", labelsize=10)
@@ -310,7 +305,7 @@ paired.style.format(precision=2)
 # stopped to ask: what would this agent be worth under each method, now?
 
 # %% mystnb={"figure": {"name": "fig-course", "caption": "Return against steps of pretraining. Lines: mean over five seeds; bands: its interval (Student's t, confidence 0.95)."}, "image": {"alt": "ALT."}}
-for environment, ax in three_panels(8.4):
+for environment, ax in plots.panels(titles, 8.4):
     mine = rows[rows.environment == environment]
     plots.course(ax, mine, "steps", "mean_return")
     ax.set(xlabel="steps of pretraining", ylabel="return")
@@ -355,7 +350,7 @@ ranks = both.groupby("environment").rank()
 ranks.groupby("environment").corr().xs("gain", level=1)["asymmetry"].round(2)
 
 # %% mystnb={"figure": {"name": "fig-fault", "caption": "What equizero gains over the pretrained agent, against how far that agent's Q-values are from symmetric. A dot is one agent at one look; light dots are early in pretraining."}, "image": {"alt": "ALT."}}
-for environment, ax in three_panels(7.8):
+for environment, ax in plots.panels(titles, 7.8):
     mine = both.loc[environment]
     steps = mine.index.get_level_values("steps")
     ax.scatter(mine.asymmetry, mine.gain, c=steps, cmap="viridis_r", s=16)

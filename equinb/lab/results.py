@@ -170,9 +170,7 @@ def intervals(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(found, index=Interval._fields).T
 
 
-def paired_gains(
-    table: pd.DataFrame, pairs: Sequence[tuple[str, str]]
-) -> pd.DataFrame:
+def paired_gains(table: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
     """By how much one method is ahead of another, difference by difference.
 
     The seeds differ among themselves more than the methods do; the interval of their
@@ -191,5 +189,7 @@ def paired_gains(
                mean   low  high
         b - a   1.0  0.75  1.25
     """
-    differences = {f"{one} - {other}": table[one] - table[other] for one, other in pairs}
+    differences = {
+        f"{one} - {other}": table[one] - table[other] for one, other in pairs
+    }
     return intervals(pd.DataFrame(differences))

@@ -47,7 +47,7 @@ class RunOptions:
     workers: int = 1
     dask: str | None = None
     folder: Path = RUNS
-    device: Literal["cpu", "cuda", "mps"] = "cpu"
+    device: Literal["cpu", "cuda", "mps", "auto"] = "cpu"
     ship: bool = False
 
 
@@ -79,8 +79,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def list_() -> int:
     """List the experiments with their presets."""
     for name in EXPERIMENTS:
-        experiment = load_experiment(name)
-        print(f"{name:<12} {experiment.title} ({', '.join(experiment.presets)})")
+        try:
+            found = load_experiment(name)
+            print(f"{name:<12} {found.title} ({', '.join(found.presets)})")
+        except ModuleNotFoundError as error:
+            print(f"{name:<12} {error}")
     return 0
 
 
@@ -95,7 +98,7 @@ def run(name: Name) -> int:
 
 def show(
     name: Name,
-    preset: Preset = "quick",
+    preset: Preset | None = None,
     folder: Path = RUNS,
     shipped: bool = False,
     rows: bool = False,
@@ -103,22 +106,25 @@ def show(
     """Show a result: your own run of it, or else the one that ships with the book.
 
     Args:
-        name: the experiment.
-        preset: which of its presets.
+        name: the experiment, or a result such as dqn-small.
+        preset: which of its presets; your last run, or the book's small one, if not
+            named.
         folder: where it was run.
         shipped: show what ships with the book, even if you have run it.
         rows: show every row, not the means over seeds.
     """
-    experiment = load_experiment(name)
-    result = run_name(experiment, preset, experiment.config(preset))
-    own = folder / result
-    from_book = shipped or not (own / f"{result}.csv").exists()
-    stored = lab.load_result(result, RESULTS if from_book else own)
+    experiment = load_experiment(name.split("-")[0])
+    wanted = name if preset is None else f"{experiment.name}-{preset}"
+    own = [] if shipped else _own(wanted, folder)
+    result = own[-1].name if own else wanted
+    if result == experiment.name:
+        result = f"{result}-small"
+    stored = lab.load_result(result, own[-1] if own else RESULTS)
     if rows:
         print(stored.rows.to_string(index=False))
     else:
         print(summary(experiment, stored.rows))
-    print(f"\n{'from the book' if from_book else f'from {own}'}\n{stored.provenance}")
+    print(f"\nfrom {own[-1] if own else 'the book'}\n{stored.provenance}")
     return 0
 
 
@@ -142,7 +148,21 @@ def summary(experiment: lab.Experiment[Any], rows: pd.DataFrame) -> str:
     groups = rows.groupby(keys, sort=False)[experiment.value]
     table = groups.agg(_cell).unstack(keys[-1], sort=False)
     seeds = rows["seed"].nunique()
-    return f"{experiment.value}, mean over {seeds} seeds [95 % interval]\n\n{table}"
+    title = f"{experiment.value}, mean over {seeds} seeds [95 % interval]"
+    return f"{title}\n\n{table.to_string()}"
+
+
+def _own(result: str, folder: Path) -> list[Path]:
+    """The reader's own finished runs of a result or experiment, the last one last."""
+    places = [
+        place
+        for place in folder.glob(f"{result}*")
+        if (place / f"{place.name}.json").exists()
+        and (place.name == result or place.name.startswith(f"{result}-"))
+    ]
+    return sorted(
+        places, key=lambda place: (place / f"{place.name}.json").stat().st_mtime
+    )
 
 
 def parse_seeds(text: str) -> list[int]:
@@ -158,8 +178,8 @@ def parse_seeds(text: str) -> list[int]:
     seeds: list[int] = []
     try:
         for part in text.split(","):
-            first, _, last = part.partition("-")
-            seeds += range(int(first), int(last or first) + 1)
+            first, dash, last = part.partition("-")
+            seeds += range(int(first), int(last if dash else first) + 1)
     except ValueError as error:
         raise ValueError(
             f"Seeds are whole numbers such as 3, 0-4 or 0,2,5; got {text!r}."

@@ -193,13 +193,14 @@ for row, (environment, start) in zip(axes, episodes.items()):
 #
 # Everything but lambda is frozen: $Q$, and the target network of its pretraining. The
 # steps come from the replay buffer, so no new experience is needed, and $\ell$ is the
-# Huber loss that the agent was trained with. In code, for a few steps of our own:
+# Huber loss that the agent was trained with. In code, for a few steps of our own, with
+# the shipped $Q$ in the place of the target network, which does not ship:
 
 # %%
 task = rl.TASKS[rl.CARTPOLE]
 q, lam = rl.load_q_network(seed=0), rl.load_lambda(seed=0)
 played = rl.rollout(q, episodes=20)
-T = played.lengths.min()
+T = played.lengths.min() - 1  # no episode ends in these steps
 states = torch.as_tensor(played.states[: T + 1])
 
 # %%

@@ -17,6 +17,7 @@ def load_experiment(name: str) -> "Experiment[Any]":
 
     Raises:
         ValueError: if there is none.
+        ModuleNotFoundError: if a package that its chapter needs is not installed.
 
     Example:
         >>> sorted(load_experiment("dqn").presets)
@@ -26,5 +27,10 @@ def load_experiment(name: str) -> "Experiment[Any]":
         raise ValueError(
             f"There is no experiment {name!r}; there are: {', '.join(EXPERIMENTS)}."
         )
-    experiment: Experiment[Any] = import_module(EXPERIMENTS[name]).EXPERIMENT
+    try:
+        experiment: Experiment[Any] = import_module(EXPERIMENTS[name]).EXPERIMENT
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f"The experiment {name} needs more ({error}): pip install 'equinb[book]'."
+        ) from error
     return experiment

@@ -1,6 +1,6 @@
 """The lab: runs that survive, results and weights that know where they come from.
 
-It knows no chapter's mathematics. Nothing is ever unpickled.
+It knows no chapter's mathematics. No file is ever unpickled.
 """
 
 from equinb.lab.experiment import Experiment, Job, Made, Report
@@ -14,7 +14,7 @@ from equinb.lab.results import (
     paired_gains,
     save_result,
 )
-from equinb.lab.runner import run, ship
+from equinb.lab.runner import pick_device, run, ship
 from equinb.lab.verify import Finding, verify
 from equinb.lab.weights import load_weights, save_weights
 
@@ -32,6 +32,7 @@ __all__ = [
     "load_weights",
     "mean_interval",
     "paired_gains",
+    "pick_device",
     "run",
     "save_result",
     "save_weights",

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from equinb.lab.files import PACKAGE, sha256
 
-#: Code that no row depends on: the lab itself, the look of figures, the list of names.
-APART = ("lab/", "plots.py", "__init__.py")
+#: Code that no row depends on: the lab itself, and the look of figures.
+APART = ("lab/", "plots.py")
 
 
 def sources_of(module: str, root: Path = PACKAGE) -> list[str]:
@@ -29,6 +29,7 @@ def sources_of(module: str, root: Path = PACKAGE) -> list[str]:
 
     Raises:
         ModuleNotFoundError: if the package has no such module.
+        ValueError: for a relative import.
 
     Example:
         >>> sources_of("equinb.equitune")[:3]
@@ -44,7 +45,7 @@ def sources_of(module: str, root: Path = PACKAGE) -> list[str]:
             continue
         found.add(name)
         tree = ast.parse((root / name).read_text(encoding="utf-8"))
-        paths = [_path(imported, root) for imported in _imported(tree)]
+        paths = [_path(imported, root) for imported in _imported(tree, root)]
         left += [path for path in paths if path and not path.startswith(APART)]
     # A package's list of names leads on to code, but decides nothing itself.
     return sorted(name for name in found if not name.endswith("__init__.py"))
@@ -66,7 +67,12 @@ def hash_sources(sources: Iterable[str], root: Path = PACKAGE) -> str:
     """
     lines = []
     for name in sorted(set(sources)):
-        data = (root / name).read_bytes()
+        try:
+            data = (root / name).read_bytes()
+        except FileNotFoundError as error:
+            raise FileNotFoundError(
+                f"equinb/{name} is missing: restore it with git, or reinstall equinb."
+            ) from error
         data = code_of(data).encode() if name.endswith(".py") else data
         lines.append(f"{sha256(data)}  {name}\n")
     return sha256("".join(lines).encode())
@@ -112,14 +118,17 @@ def _spell(node: object) -> str:
     return repr(node)
 
 
-def _imported(tree: ast.Module) -> Iterator[str]:
-    """The full names that a module imports from the package, wherever in its code."""
+def _imported(tree: ast.Module, root: Path) -> Iterator[str]:
+    """The full names that a module imports, wherever in its code."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            if node.level or not node.module:
+                raise ValueError("Relative imports are not followed: write equinb...")
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                yield full if _path(full, root) else node.module
 
 
 def _path(module: str, root: Path) -> str | None:
@@ -128,7 +137,7 @@ def _path(module: str, root: Path) -> str | None:
     if package != "equinb":
         return None
     path = "/".join(parts)
-    for name in (f"{path}.py", f"{path}/__init__.py".lstrip("/")):
+    for name in (f"{path}.py", f"{path}/__init__.py".removeprefix("/")):
         if (root / name).is_file():
             return name
     return None

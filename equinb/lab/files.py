@@ -37,6 +37,12 @@ def write_atomic(path: Path, data: bytes) -> Path:
     return path
 
 
+def remove_parts(folder: Path) -> None:
+    """Remove what writes that were killed half-way have left below a folder."""
+    for path in folder.rglob(".*.*.????????"):
+        path.unlink(missing_ok=True)
+
+
 def sha256(data: bytes, text: bool = False) -> str:
     r"""The sha256 of some bytes, in hexadecimal.
 

@@ -6,7 +6,7 @@ processes of one machine, and does no harm where a worker does not see the folde
 
 from __future__ import annotations
 
-import tempfile
+import shutil
 import threading
 import time
 from collections.abc import Sequence
@@ -51,13 +51,16 @@ class Progress:
     Args:
         title: what is running.
         jobs: all jobs of the run.
+        folder: where the ticks go; made at the start, removed at the end.
         show: draw the bar; None for only where there is a terminal.
 
     Attributes:
         folder: what `Ticker` is to be given.
     """
 
-    def __init__(self, title: str, jobs: Sequence[Job], show: bool | None) -> None:
+    def __init__(
+        self, title: str, jobs: Sequence[Job], folder: Path, show: bool | None
+    ) -> None:
         self._jobs = {job.name: job for job in jobs}
         self._done: set[str] = set()
         self._title = title
@@ -65,12 +68,14 @@ class Progress:
         disable = None if show is None else not show
         total = sum(job.steps for job in jobs)
         self._bar = tqdm(total=total, unit=" steps", unit_scale=True, disable=disable)
-        self._scratch = tempfile.TemporaryDirectory(prefix="equinb-progress-")
-        self.folder = self._scratch.name
+        self.folder = str(folder.absolute())
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
     def __enter__(self) -> Progress:
+        # A run that was killed may have left its ticks.
+        shutil.rmtree(self.folder, ignore_errors=True)
+        Path(self.folder).mkdir(parents=True)
         self._thread.start()
         return self
 
@@ -83,7 +88,7 @@ class Progress:
         self._stop.set()
         self._thread.join()
         self._bar.close()
-        self._scratch.cleanup()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def finished(self, job: Job, how: str) -> None:
         """Count a job as done and print a line about it."""
@@ -106,7 +111,7 @@ class Progress:
             ticks = job.steps if name in self._done else self._ticks(job)
             steps += ticks
             if name not in self._done and ticks:
-                running.append(f"seed {job.seed} at {ticks / job.steps:.0%}")
+                running.append(f"{job.name} at {ticks / job.steps:.0%}")
         self._bar.n = steps
         jobs = f"{len(self._done)}/{len(self._jobs)} jobs"
         self._bar.set_description(f"{self._title}, {jobs}", refresh=False)

@@ -60,7 +60,7 @@ class Provenance:
         wall_time: float = 0.0,
         weights: Mapping[str, str] | None = None,
     ) -> Provenance:
-        """The record of a run that ends now.
+        """The record of something made now.
 
         Raises:
             FileNotFoundError: if a source is missing.
@@ -76,7 +76,7 @@ class Provenance:
             code_hash=hash_sources(names),
             versions={"python": platform.python_version(), **versions},
             device=device,
-            date=datetime.now(UTC).isoformat(timespec="seconds"),
+            date=now(),
             wall_time=round(wall_time, 1),
             weights=dict(weights or {}),
         )
@@ -107,3 +107,8 @@ class Provenance:
                 f"code   {self.code_hash[:12]}, {code}",
             ]
         )
+
+
+def now() -> str:
+    """The time, ISO 8601, UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

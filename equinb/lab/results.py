@@ -91,16 +91,21 @@ def load_result(name: str, folder: Path = RESULTS) -> StoredResult:
         ValueError: if its table or record is damaged.
 
     Example:
-        >>> rows, provenance = load_result("dqn-cartpole-small")
+        >>> rows, provenance = load_result("dqn-small")
         >>> sorted(rows["method"].unique()), provenance.seeds
-        (['equitune', 'equizero', 'pretrained'], [0, 1, 2, 3, 4])
+        (['equitune', 'equizero', 'lambda-equitune', 'pretrained'], [0, 1, 2, 3, 4])
     """
     table, record = folder / f"{name}.csv", folder / f"{name}.json"
-    if not table.exists() or not record.exists():
+    if table.exists() != record.exists():
+        raise ValueError(
+            f"Of the result {name} only half is there: restore {name}.csv and "
+            f"{name}.json with git, or make it again with `equinb run`."
+        )
+    if not table.exists():
         known = ", ".join(sorted(p.stem for p in folder.glob("*.csv"))) or "none"
         raise FileNotFoundError(
-            f"There is no stored result {name!r} (known: {known}): check its name, or "
-            "make it with the command on its chapter's page."
+            f"There is no stored result {name!r} (there are: {known}): check its name, "
+            "or make it with `equinb run`."
         )
     try:
         stored = json.loads(record.read_text(encoding="utf-8"))

@@ -1,8 +1,8 @@
 """Run an experiment: jobs side by side, each kept as soon as it is done.
 
     runs/dqn-small/units/*.csv, *.json     what each job made, with its provenance
-    runs/dqn-small/dqn-small.csv, .json    the whole, once every job is done
     runs/dqn-small/dqn/*.safetensors       weights that came with it, and SHA256SUMS
+    runs/dqn-small/dqn-small.csv, .json    the whole, once every job is done
 
 A run that is killed loses the jobs that were at work; the same command goes on.
 """
@@ -12,26 +12,40 @@ from __future__ import annotations
 import contextlib
 import json
 import tempfile
+import threading
 import time
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import pandas as pd
 import torch
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from equinb.lab.code import hash_sources
 from equinb.lab.experiment import Experiment, Job
-from equinb.lab.files import ASSETS, sha256
+from equinb.lab.files import ASSETS, remove_parts, sha256
 from equinb.lab.progress import Progress, Ticker
-from equinb.lab.provenance import Provenance
+from equinb.lab.provenance import Provenance, now
 from equinb.lab.results import RESULTS, StoredResult, load_result, save_result
-from equinb.lab.weights import pack_weights, store_weights
+from equinb.lab.weights import pack_weights, read_sums, store_weights
 
 RUNS = Path("runs")
 Config = TypeVar("Config")
+_ONE_AT_A_TIME = threading.Lock()
+
+
+class Call(NamedTuple):
+    """All that a worker needs to know of a job."""
+
+    experiment: Experiment[Any]
+    config: Any
+    job: Job
+    plan: Provenance
+    board: str
 
 
 @dataclass(frozen=True)
@@ -62,10 +76,11 @@ def run(
         preset: one of its presets.
         seeds: one row a (method, seed, setting).
         config: options that replace the preset's; their result has a name of its own.
-        workers: how many jobs at once, each in a process and on one thread.
+        workers: how many jobs at once, each on one thread; more than one have a process
+            each.
         dask: the address of a Dask scheduler, whose workers then do the jobs.
         folder: the run has a folder of its own below this one.
-        device: "cpu", "cuda" or "mps".
+        device: "cpu", "cuda", "mps", or "auto" for the best that is there.
         progress: draw a bar; None for only where there is a terminal.
 
     Returns:
@@ -74,52 +89,59 @@ def run(
         workers and however often the run was interrupted.
 
     Raises:
-        ValueError: for an unknown preset, seeds that are no seeds, no worker.
-        OSError: if something could not be stored; what was stored before is kept.
+        ValueError: for an unknown preset, seeds that are no seeds, no worker, no jobs,
+            a device that is not there.
+        OSError: if something could not be stored, or a worker is lost; what was stored
+            before is kept.
     """
     config = experiment.config(preset) if config is None else config
-    seeds = _checked_seeds(seeds)
+    seeds, device = _checked_seeds(seeds), pick_device(device)
     if workers < 1:
         raise ValueError(f"At least one worker is needed; got {workers}.")
     name = run_name(experiment, preset, config)
     place = folder / name
-    _require_writable(place)
     jobs = experiment.jobs(config, seeds)
-    began = Provenance.record(
-        command_of(experiment, preset, seeds, config),
-        sources=experiment.sources(config, seeds),
-        packages=experiment.packages,
-        config=experiment.options(config),
-        device=device,
-    )
-    with Progress(name, jobs, progress) as board:
-        kept: dict[str, StoredResult] = {}
+    _require_different(jobs)
+    command = command_of(experiment, preset, seeds, config, device)
+    whole = _plan(experiment, config, command, seeds, device)
+    plans = {j.name: _plan(experiment, config, command, [j.seed], device) for j in jobs}
+    _require_writable(place)
+    kept: dict[str, StoredResult] = {}
+    with Progress(name, jobs, place / "progress", progress) as board:
         for job in jobs:
             try:
-                kept[job.name] = _kept(job, began, place)
+                kept[job.name] = _kept(job, plans[job.name], place)
                 board.finished(job, "kept")
             except FileNotFoundError:  # not done yet
                 pass
             except ValueError as reason:
                 board.say(f"{job.name} is done again: {reason}")
         left = [job for job in jobs if job.name not in kept]
-        calls = [(experiment, config, job, device, board.folder) for job in left]
-        for place_in_line, done in _in_parallel(calls, workers, dask):
-            job = left[place_in_line]
+        calls = [
+            Call(experiment, config, job, plans[job.name], board.folder) for job in left
+        ]
+        failed: list[Exception] = []
+        for job, done in _in_parallel(calls, workers, dask):
+            if isinstance(done, Exception):
+                failed.append(done)
+                continue
             with _storing(job.name, place):
-                kept[job.name] = _keep(job, done, began, place)
+                kept[job.name] = _keep(job, done, plans[job.name], place)
             board.finished(job, f"{done.seconds:.0f} s")
+    if failed:
+        raise failed[0]
     units = [kept[job.name] for job in jobs]
     rows = pd.concat([unit.rows for unit in units], ignore_index=True)
     made = [unit.provenance for unit in units]
     whole = replace(
-        began,
-        seeds=seeds,
+        whole,
+        date=max(unit.date for unit in made),
         wall_time=round(sum(unit.wall_time for unit in made), 1),
         weights={k: v for unit in made for k, v in unit.weights.items()},
     )
     with _storing(name, place):
         save_result(name, rows, whole, place)
+        remove_parts(place)
     return load_result(name, place)
 
 
@@ -133,7 +155,11 @@ def run_name(experiment: Experiment[Config], preset: str, config: Config) -> str
 
 
 def command_of(
-    experiment: Experiment[Config], preset: str, seeds: Sequence[int], config: Config
+    experiment: Experiment[Config],
+    preset: str,
+    seeds: Sequence[int],
+    config: Config,
+    device: str = "cpu",
 ) -> str:
     """The command that makes a result again."""
     command = f"equinb run {experiment.name} --preset {preset} --seeds {span(seeds)}"
@@ -146,7 +172,7 @@ def command_of(
             else:
                 shown = value if isinstance(value, (list, tuple)) else [value]
                 command += f" --{flag} {' '.join(map(str, shown))}"
-    return command
+    return command if device == "cpu" else f"{command} --device {device}"
 
 
 def span(seeds: Sequence[int]) -> str:
@@ -157,7 +183,7 @@ def span(seeds: Sequence[int]) -> str:
         ('0-3', '0,2')
     """
     first, last = min(seeds), max(seeds)
-    if len(seeds) > 1 and sorted(seeds) == list(range(first, last + 1)):
+    if len(seeds) > 1 and list(seeds) == list(range(first, last + 1)):
         return f"{first}-{last}"
     return ",".join(map(str, seeds))
 
@@ -184,34 +210,49 @@ def ship(name: str, folder: Path = RUNS, assets: Path = ASSETS) -> list[str]:
             f"The code has changed since {name} was made: run "
             f"`{provenance.command}` again, then ship it."
         )
-    for file, checksum in provenance.weights.items():
-        data = (place / file).read_bytes()
-        if sha256(data) != checksum:
+    files = {file: _read(place / file) for file in provenance.weights}
+    for file, data in files.items():
+        if sha256(data) != provenance.weights[file]:
             raise ValueError(
                 f"The weights {file} in {place} are damaged: run "
                 f"`{provenance.command}` again, then ship it."
             )
+    for file, data in files.items():
         store_weights(file, data, assets)
     results = assets / RESULTS.name
     save_result(name, rows, provenance, results)
-    return [*provenance.weights, f"{RESULTS.name}/{name}.csv"]
+    return [*files, f"{RESULTS.name}/{name}.csv"]
 
 
 def _in_parallel(
-    calls: Sequence[tuple[Any, ...]], workers: int, dask: str | None
-) -> Iterator[tuple[int, Finished]]:
-    """Do all calls, and give each result with its place as soon as it is there."""
+    calls: Sequence[Call], workers: int, dask: str | None
+) -> Iterator[tuple[Job, Finished | Exception]]:
+    """Do all calls, and give what each made, or how it failed, as soon as it has."""
     # Heavy, and not needed to read what is stored.
     from joblib import Parallel, delayed, parallel_config  # type: ignore[import-untyped]
+    from joblib.externals.loky.process_executor import (  # type: ignore[import-untyped]
+        TerminatedWorkerError,
+    )
 
-    numbered = [delayed(_numbered)(i, *call) for i, call in enumerate(calls)]
+    tasks = [delayed(_outcome)(place, call) for place, call in enumerate(calls)]
     with contextlib.ExitStack() as stack:
         if dask is None:
             stack.enter_context(parallel_config("loky", n_jobs=workers))
+            # A worker that has grown is replaced by a new one, and joblib says so.
+            stack.enter_context(warnings.catch_warnings())
+            warnings.filterwarnings("ignore", "A worker stopped while some jobs")
         else:
             stack.enter_context(_dask(dask))
-        parallel = Parallel(return_as="generator_unordered", pre_dispatch="all")
-        yield from parallel(numbered)
+        ahead = "n_jobs" if dask is None else "all"
+        parallel = Parallel(return_as="generator_unordered", pre_dispatch=ahead)
+        try:
+            for place, done in parallel(tasks):
+                yield calls[place].job, done
+        except TerminatedWorkerError as error:
+            raise OSError(
+                "A worker was killed, perhaps for want of memory: run the same command "
+                "again with fewer --workers. What was finished is kept."
+            ) from error
 
 
 @contextlib.contextmanager
@@ -233,24 +274,40 @@ def _dask(address: str) -> Iterator[None]:
             f"There is no Dask scheduler at {address}: start one with `dask "
             "scheduler`, and name the address that it prints."
         ) from error
-    with client, parallel_config("dask", client=client):
-        yield
+    with client:
+        if not client.nthreads():  # type: ignore[no-untyped-call]
+            raise OSError(
+                f"The Dask scheduler at {address} has no workers: start some with "
+                f"`dask worker {address} --nthreads 1`."
+            )
+        with parallel_config("dask", client=client):
+            yield
 
 
-def _numbered(place: int, *call: Any) -> tuple[int, Finished]:
-    return place, _work(*call)
+def _outcome(place: int, call: Call) -> tuple[int, Finished | Exception]:
+    """What a call makes, or how it fails: one that fails leaves the others at work."""
+    try:
+        # Random states and threads belong to the process: one job in it at a time.
+        with _ONE_AT_A_TIME:
+            return place, _work(call)
+    except Exception as error:
+        return place, error
 
 
-def _work(
-    experiment: Experiment[Config], config: Config, job: Job, device: str, board: str
-) -> Finished:
+def _work(call: Call) -> Finished:
     """Do one job, on one thread: rows do not depend on how a machine splits a sum."""
+    experiment, config, job, plan, board = call
+    if hash_sources(plan.sources) != plan.code_hash:
+        raise ValueError(
+            "The code has changed during the run, or differs on a worker: run the same "
+            "command again."
+        )
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     began = time.perf_counter()
     try:
         with threadpool_limits(1):
-            made = experiment.work(config, job, device, Ticker(board, job))
+            made = experiment.work(config, job, plan.device, Ticker(board, job))
     finally:
         torch.set_num_threads(threads)
     rows = [{**job.settings, "seed": job.seed, **row} for row in made.rows]
@@ -271,24 +328,84 @@ def _kept(job: Job, wanted: Provenance, place: Path) -> StoredResult:
         if getattr(made, key) != getattr(wanted, key):
             what = {"config": "options", "code_hash": "code"}.get(key, key)
             raise ValueError(f"its {what} are not those of this run.")
+    sums = read_sums(place)
     for name, checksum in made.weights.items():
-        if sha256((place / name).read_bytes()) != checksum:
+        if {sums.get(name), sha256(_read(place / name))} != {checksum}:
             raise ValueError(f"its weights {name} are damaged.")
     return unit
 
 
-def _keep(job: Job, done: Finished, began: Provenance, place: Path) -> StoredResult:
+def _keep(job: Job, done: Finished, plan: Provenance, place: Path) -> StoredResult:
     """Store what a job made: weights, rows and, last of all, the record."""
     for name, data in done.weights.items():
         store_weights(name, data, place)
     record = replace(
-        began,
-        seeds=[job.seed],
+        plan,
+        date=now(),
         wall_time=round(done.seconds, 1),
         weights={name: sha256(data) for name, data in done.weights.items()},
     )
     save_result(job.name, done.rows, record, place / "units")
     return load_result(job.name, place / "units")
+
+
+def _plan(
+    experiment: Experiment[Config],
+    config: Config,
+    command: str,
+    seeds: Sequence[int],
+    device: str,
+) -> Provenance:
+    """The record of what is about to be made."""
+    return Provenance.record(
+        command,
+        sources=experiment.sources(config, seeds),
+        packages=experiment.packages,
+        config=experiment.options(config),
+        seeds=seeds,
+        device=device,
+    )
+
+
+def pick_device(name: str = "auto") -> str:
+    """A device that is there.
+
+    Args:
+        name: "cpu", "cuda", "mps", or "auto" for the best of them.
+
+    Raises:
+        ValueError: if it is not there.
+
+    Example:
+        >>> pick_device("cpu")
+        'cpu'
+    """
+    there = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    best = [device for device, found in there.items() if found]
+    if name == "auto":
+        return best[0]
+    if name not in best:
+        raise ValueError(
+            f"There is no device {name!r} here; there is {', '.join(best)}."
+        )
+    return name
+
+
+def _require_different(jobs: Sequence[Job]) -> None:
+    doubles = [name for name, n in Counter(job.name for job in jobs).items() if n > 1]
+    if doubles:
+        raise ValueError(f"{doubles[0]} is asked for twice: name every setting once.")
+    if not jobs:
+        raise ValueError("Nothing is asked for: name at least one of every setting.")
+
+
+def _read(path: Path) -> bytes:
+    """The content of a file, nothing if it is missing: its sha256 then tells."""
+    return path.read_bytes() if path.exists() else b""
 
 
 def _checked_seeds(seeds: Sequence[int]) -> list[int]:
@@ -316,7 +433,7 @@ def _storing(what: str, place: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise OSError(
-            f"{what} could not be stored in {place}: {error.strerror}. Make room there "
-            "or name another --folder, and run the same command again: what was "
-            "finished before is kept."
+            f"{what} could not be stored in {place}: {error.strerror or error}. Make "
+            "room there or name another --folder, and run the same command again: what "
+            "was finished before is kept."
         ) from error

@@ -68,7 +68,7 @@ def load_weights(
         ValueError: if it is not the file that `SHA256SUMS` lists.
 
     Example:
-        >>> tensors, card = load_weights("dqn/cartpole-seed0.safetensors")
+        >>> tensors, card = load_weights("dqn/cartpole-q-seed0.safetensors")
         >>> tensors["0.weight"].shape, card["environment"]
         (torch.Size([256, 4]), 'CartPole-v1')
     """
@@ -92,6 +92,10 @@ def load_weights(
 def read_sums(folder: Path = ASSETS) -> dict[str, str]:
     """The checksum of every file that `SHA256SUMS` lists, by name."""
     path = folder / SUMS
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    lines = (
+        path.read_text(encoding="utf-8", errors="replace").splitlines()
+        if path.exists()
+        else []
+    )
     pairs = (line.split(maxsplit=1) for line in lines)
     return {pair[1]: pair[0] for pair in pairs if len(pair) == 2}

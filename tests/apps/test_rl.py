@@ -452,10 +452,44 @@ def test_greedy_averages_where_views_tie(pair, x):
     assert int(wrapper.greedy(q, x)[0]) == int(eq.Equitune(net, *pair)(x).argmax())
 
 
-def test_greedy_refuses_what_the_operator_refuses():
-    q = rl.symmetrize(lambda s: s[:, :2] * float("nan"), STATE, ACTION, "equizero")
+@pytest.mark.parametrize("place", [0, 1])
+def test_greedy_refuses_what_the_operator_refuses(place):
+    def q(s):
+        nan = torch.zeros(2)
+        nan[place] = float("nan")
+        return s[:, :2] + nan
+
+    q = rl.symmetrize(q, STATE, ACTION, "equizero")
     with pytest.raises(ValueError, match="gave NaN or infinity"):
         wrapper.greedy(q, torch.ones(1, 4))
+
+
+def test_greedy_leaves_a_head_and_other_losses_to_the_operator():
+    torch.manual_seed(0)
+    net = torch.nn.Linear(4, 2).requires_grad_(False)
+    loss = eq.losses.neg_max_q
+    others = [
+        eq.Equizero(net, STATE, ACTION, loss=loss, head=lambda y: -y),
+        eq.Equizero(net, STATE, ACTION, loss=lambda y: y.amax(-1)),
+        eq.Equizero(net, STATE, ACTION, loss=lambda s: s[:, 0], of="inputs"),
+    ]
+    for x in torch.randn(50, 4).split(1):
+        for q in others:
+            np.testing.assert_array_equal(wrapper.greedy(q, x), q(x).argmax(-1).numpy())
+
+
+def test_states_that_are_numbers_can_be_wrapped():
+    """FrozenLake: 16 places, renamed by the transpose of the map."""
+    model = DQN("MlpPolicy", "FrozenLake-v1", buffer_size=1, device="cpu")
+    G = eq.cyclic(2)
+    transposed = np.arange(16).reshape(4, 4).T.flatten()
+    place = eq.Relabel(G, [np.arange(16), transposed])
+    push = eq.Permutation(G, [[0, 1, 2, 3], [3, 2, 1, 0]])
+    agent = wrapper.symmetrize_dqn(model, place, push)
+    for s in range(16):
+        if transposed[s] != s:
+            here, there = agent.predict(s)[0], agent.predict(transposed[s])[0]
+            assert here == 3 - there
 
 
 # Lambda for Q-values.

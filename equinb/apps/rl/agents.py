@@ -259,6 +259,12 @@ def effective_views(f: TensorMap, states: Tensor) -> float:
 
 
 def some(played: Rollout, device: str = "cpu", most: int = 2000) -> Tensor:
-    """Up to so many of the states that a rollout has visited, evenly spread."""
+    """States that a rollout has visited, evenly spread; at least `most` if it can be.
+
+    Args:
+        played: the rollout.
+        device: where they are put.
+        most: every k-th state is taken, with the greatest k that leaves so many.
+    """
     visited = played.visited
     return torch.as_tensor(visited[:: max(1, len(visited) // most)], device=device)

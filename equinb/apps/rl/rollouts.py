@@ -63,8 +63,8 @@ def rollout(
 ) -> Rollout:
     """Play the greedy policy of a Q function, and keep every step.
 
-    All episodes run side by side, each in its own copy of the environment. Their start
-    states depend on `seed`, `episodes` and `start` alone, never on the policy.
+    All episodes run side by side, in gymnasium's vector environment. Their start states
+    depend on `seed`, `episodes` and `start` alone, never on the policy.
 
     Args:
         q: from states `(episodes, ...)` to Q-values `(episodes, actions)`.

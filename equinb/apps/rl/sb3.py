@@ -46,7 +46,8 @@ def pretrain(
         environment: its name in gymnasium.
         seed: of the network, the replay, the exploration and the environment.
         settings: what differs from the library's defaults.
-        visit: called with a `Checkpoint`; it must leave global random states alone.
+        visit: called with a `Checkpoint`; it must leave NumPy's global random state
+            alone, which training draws from.
         every: how many steps of the environment lie between two visits.
         report: called with the number of steps done.
         device: where the networks live.

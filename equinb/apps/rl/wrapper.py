@@ -89,11 +89,11 @@ def greedy(q: TensorMap, x: torch.Tensor) -> NDArray[Any]:
         array([ True])
     """
     if len(x) == 1 and isinstance(q, Equizero) and _follows_greatest_q(q):
-        values = q.encoder(q.act_in.orbit(x)[:, 0]).tolist()
-        promise = [max(view) for view in values]
-        best = max(promise)
+        answers = q.encoder(q.act_in.orbit(x)[:, 0])
+        values, promise = answers.tolist(), answers.amax(-1).tolist()
+        best, tolerance = max(promise), TIE_TOLERANCE.get(answers.dtype, 0.0)
         # A little wider than a tie, since rounding differs: the average decides there.
-        near = best - 1.1 * TIE_TOLERANCE[x.dtype] * max(map(abs, promise))
+        near = best - 1.1 * tolerance * max(map(abs, promise))
         if sum(p < near for p in promise) == len(promise) - 1:
             g = promise.index(best)
             back = q.act_out.group.inverses[g]
@@ -107,6 +107,8 @@ def _follows_greatest_q(q: Equizero) -> bool:
     """Whether the greatest Q decides, and the group only moves actions about."""
     return (
         isinstance(q.weighting, ArgMin)
+        and q.head is None
+        and q.weighting.of == "outputs"
         and q.weighting.loss is neg_max_q
         and q.weighting.tolerance is None
         and type(q.act_out) is Permutation

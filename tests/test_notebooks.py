@@ -133,3 +133,11 @@ def test_first_cell_installs_from_the_repository_in_colab_only(path):
 def test_no_number_is_typed_into_prose_as_a_result(path):
     """A percentage or an accuracy in prose would go stale: a cell prints it."""
     assert not re.findall(r"\d+(?:\.\d+)? ?%", prose(path))
+
+
+@each_page
+def test_nothing_is_left_to_be_filled_in(path):
+    assert not re.findall(r"[A-Z]+-VERDICT|\bFINDING\b|\bTODO\b|XXX", prose(path))
+    for cell in code(path):
+        alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "A finding.")
+        assert len(alt.split()) > 1

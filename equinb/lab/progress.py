@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from equinb.lab.experiment import Job
 

@@ -368,10 +368,10 @@ print(f"greatest difference of a return to the stored one: {gap:.2f}")
 #
 # Follow the carts of one agent under the three methods.
 
-# %% mystnb={"figure": {"name": "fig-drift", "caption": "Position of the cart over 25 episodes of the agent of seed 0. Dotted: the ends of the track."}, "image": {"alt": "Under the pretrained agent all carts drift to one side and leave the track there. Under equitune and equizero they spread to both sides, and their episodes last longer."}}
+# %% mystnb={"figure": {"name": "fig-drift", "caption": "Position of the cart over 25 episodes of the agent of seed 1. Dotted: the ends of the track."}, "image": {"alt": "Under the pretrained agent all carts drift to one side and leave the track there. Under equitune and equizero they spread to both sides, and their episodes last longer."}}
 figure, axes = plt.subplots(3, sharex=True, figsize=(5.2, 5.6))
 for ax, method in zip(axes, METHODS):
-    f = rl.symmetrize(q, state, action, method)
+    f = rl.symmetrize(agents[1], state, action, method)
     episodes = rl.rollout(f, episodes=25)
     colour = plots.METHOD_STYLE[method]["color"]
     for i, length in enumerate(episodes.lengths):
@@ -430,7 +430,7 @@ lab.intervals(returns).round(1)
 better = returns["random view"] > returns["pretrained"]
 assert better.sum() == 4
 assert (returns["equizero - random"] > 0).sum() >= 3
-assert (returns["least Q"] < returns["random view"]).all()
+assert (returns["least Q"] < returns["random view"]).sum() >= 4
 gain = returns.mean() - returns["pretrained"].mean()
 assert gain["random view"] > gain["equizero"] / 2
 
@@ -438,7 +438,7 @@ assert gain["random view"] > gain["equizero"] / 2
 # A random view helps the same agents that equizero helps: it takes the side away on
 # average, without any judgement, and that is most of the gain. The greatest Q does better
 # than chance for most agents (the last row has the interval of its lead), the least Q
-# worse for all. So the Q-values are a fair {term}`proxy loss` here, and about as good as
+# worse for most. So the Q-values are a fair {term}`proxy loss` here, and about as good as
 # the plain average.
 #
 # ## What equizero chooses
@@ -670,7 +670,7 @@ def softmax_q(q, tau):
 # %%
 taus = torch.logspace(-3, 1, 5).tolist()
 path = [
-    [rl.evaluate(softmax_q(f, tau), episodes=100).mean() for tau in taus]
+    [rl.evaluate(softmax_q(f, tau), episodes=50).mean() for tau in taus]
     for f in agents
 ]
 

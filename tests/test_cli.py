@@ -7,13 +7,16 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from equinb import cli, lab
 from equinb.apps import EXPERIMENTS, load_experiment
-from equinb.lab.files import ASSETS
+
+sys.path.insert(0, str(Path(__file__).parent / "lab"))
+from toy import TOY
 
 EQUINB = str(Path(sys.executable).with_name("equinb"))
 QUICK = ["run", "dqn", "--preset", "quick", "--episodes", "20"]
@@ -47,8 +50,6 @@ def quick(tmp_path_factory):
 
 
 def options(folder, **more):
-    from dataclasses import replace
-
     config = replace(load_experiment("dqn").config("quick"), episodes=20)
     return {"folder": folder, "config": config, "progress": False, **more}
 
@@ -97,63 +98,81 @@ def test_workers_change_nothing(quick, tmp_path):
     assert tables(tmp_path) == tables(quick)
 
 
+def start(*words):
+    """The command in a process group of its own."""
+    return subprocess.Popen(
+        [EQUINB, *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def units(folder):
+    return len(list(folder.rglob("units/*.json")))
+
+
+def wait_for_units(process, folder, count):
+    """Wait until so many jobs are kept."""
+    while process.poll() is None and units(folder) < count:
+        time.sleep(0.005)
+
+
 def test_killed_five_times_a_run_ends_with_the_same_rows(quick, tmp_path):
-    """kill -9 at random moments, each after one more job was kept."""
+    """kill -9 at random moments, of the command and all that it has started."""
     words = [*QUICK, "--seeds", "0-2", "--folder", str(tmp_path)]
     moment = random.Random(0)
-    kept = 0
-    for _ in range(5):
-        process = subprocess.Popen(
-            [EQUINB, *words],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        while process.poll() is None and len(list(tmp_path.rglob("*seed*"))) <= kept:
-            time.sleep(0.01)
-        time.sleep(moment.uniform(0, 0.3))
+    for workers in ("1", "2", "1", "2", "1"):
+        process = start(*words, "--workers", workers)
+        wait_for_units(process, tmp_path, units(tmp_path) + 1)
+        time.sleep(moment.uniform(0, 0.2))
+        assert process.poll() is None, "the run was over before it could be killed"
         os.killpg(process.pid, signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL
-        kept = len(list(tmp_path.rglob("*seed*")))
+        process.communicate()
     assert not list(tmp_path.glob("dqn-*/dqn-*.json"))
+    kept = units(tmp_path)
     done = equinb(*words)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("kept") >= 4
+    assert done.stdout.count(", kept") == kept >= 5
     assert tables(tmp_path) == tables(quick)
+    assert not [p for p in tmp_path.rglob(".*") if p.is_file()]
 
 
-def test_interrupted_it_says_how_to_go_on(tmp_path):
-    words = [*QUICK, "--episodes", "2000", "--seeds", "0-4", "--folder", str(tmp_path)]
-    process = subprocess.Popen(
-        [EQUINB, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    while not list(tmp_path.rglob("units")) and process.poll() is None:
-        if list(tmp_path.iterdir()):
-            break
-        time.sleep(0.05)
-    time.sleep(1.0)
-    process.send_signal(signal.SIGINT)
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_interrupted_it_says_how_to_go_on(tmp_path, workers):
+    words = [*QUICK, "--seeds", "0-4", "--folder", str(tmp_path), "--workers", workers]
+    process = start(*words)
+    wait_for_units(process, tmp_path, 1)
+    os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "interrupted; what was finished is kept, and the same command" in err
     assert "Traceback" not in err
+    kept = units(tmp_path)
+    assert 1 <= kept < 15
+    assert equinb(*words).stdout.count(", kept") == kept
 
 
 # A real cluster: a scheduler and two workers, each a process, on loopback.
 
 
-@pytest.fixture(scope="module")
-def scheduler():
+def cluster(workers=2, threads=1):
     from distributed import LocalCluster
 
-    with LocalCluster(
-        n_workers=2,
-        threads_per_worker=1,
+    return LocalCluster(
+        n_workers=workers,
+        threads_per_worker=threads,
         processes=True,
         host="127.0.0.1",
-        dashboard_address=None,
-    ) as cluster:
-        yield cluster.scheduler_address
+        dashboard_address=":0",
+    )
+
+
+@pytest.fixture(scope="module")
+def scheduler():
+    with cluster() as running:
+        yield running.scheduler_address
 
 
 def test_a_dask_cluster_gives_the_same_rows(quick, scheduler, tmp_path):
@@ -165,12 +184,34 @@ def test_a_dask_cluster_gives_the_same_rows(quick, scheduler, tmp_path):
 def test_both_workers_of_the_cluster_are_asked(scheduler, tmp_path):
     from distributed import Client
 
-    done = equinb(*QUICK, "--folder", str(tmp_path), "--dask", scheduler)
+    def executed():
+        with Client(scheduler, set_as_default=False) as client:
+            return client.run(lambda dask_worker: dask_worker.state.executed_count)
+
+    before = executed()
+    words = [*QUICK, "--seeds", "0-1", "--folder", str(tmp_path)]
+    done = equinb(*words, "--dask", scheduler)
     assert done.returncode == 0, done.stderr
-    with Client(scheduler, set_as_default=False) as client:
-        tasks = client.run(lambda dask_worker: dask_worker.state.executed_count)
-    assert len(tasks) == 2
-    assert all(count > 0 for count in tasks.values())
+    after = executed()
+    assert len(after) == 2
+    assert all(after[worker] > before[worker] for worker in after)
+
+
+def test_a_worker_of_several_threads_does_one_job_at_a_time(tmp_path):
+    """Random states belong to the process: jobs side by side in it would mix them."""
+    config = replace(TOY.config("quick"), uses_global_state=True)
+    run = {"seeds": [0, 1, 2, 3], "config": config, "progress": False}
+    alone, _ = lab.run(TOY, folder=tmp_path / "alone", **run)
+    with cluster(workers=1, threads=4) as running:
+        run["dask"] = running.scheduler_address
+        together, _ = lab.run(TOY, folder=tmp_path / "dask", **run)
+    assert together.equals(alone)
+
+
+def test_a_cluster_without_workers(tmp_path):
+    says = "has no workers: start some with `dask worker"
+    with cluster(workers=0) as running, pytest.raises(OSError, match=says):
+        lab.run(TOY, folder=tmp_path, dask=running.scheduler_address, progress=False)
 
 
 def test_no_cluster_there(capsys, tmp_path):
@@ -198,17 +239,26 @@ def test_show_every_row(capsys):
     assert sum("lambda-equitune" in line for line in out.splitlines()) == len(rows) / 4
 
 
-def test_show_prefers_your_own(capsys, tmp_path):
-    folder = str(tmp_path)
-    words = ["run", "dqn", "--environments", "CartPole-v1", "--folder", folder]
-    assert called(capsys, *words)[0] == 0
+def test_show_tells_all_methods_on_a_narrow_terminal(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    _, out, _ = called(capsys, "show", "dqn")
+    for method in ("pretrained", "equitune", "equizero", "lambda-equitune"):
+        assert method in out
+    assert "..." not in out
+
+
+def test_show_prefers_your_own_last_run(capsys, tmp_path):
+    words = ["dqn", "--folder", str(tmp_path)]
+    one = ["--environments", "CartPole-v1", "--episodes", "5"]
+    assert called(capsys, "run", *words, *one)[0] == 0
     (place,) = tmp_path.iterdir()
-    place.rename(tmp_path / "dqn-quick")
-    for path in (tmp_path / "dqn-quick").glob("dqn-quick-*"):
-        path.rename(path.with_stem("dqn-quick"))
-    _, out, _ = called(capsys, "show", "dqn", "--folder", folder)
-    assert f"from {place.parent / 'dqn-quick'}" in out
+    _, out, _ = called(capsys, "show", *words)
+    assert f"from {place}" in out
     assert "mean over 1 seeds" in out
+    _, out, _ = called(capsys, "show", place.name, "--folder", str(tmp_path))
+    assert f"from {place}" in out
+    _, out, _ = called(capsys, "show", *words, "--shipped")
+    assert "from the book" in out
 
 
 def test_the_books_own_files_verify(capsys):
@@ -242,6 +292,9 @@ def test_verify_fails_loudly(capsys, tmp_path):
         (["run", "dqn", "--workers", "0"], "At least one worker"),
         (["run", "dqn", "--environments", "Pong"], "no agents for 'Pong'; there are"),
         (["run", "dqn", "--folder", "/dev/null/x"], "could not be stored in"),
+        (["run", "dqn", "--environments"], "Nothing is asked for"),
+        (["run", "dqn", "--seeds", "0-"], "Seeds are whole numbers"),
+        (["run", "dqn", "--device", "mps"], "There is no device 'mps' here"),
         (["show", "dqn", "--preset", "quick"], "no stored result 'dqn-quick'"),
     ],
 )
@@ -272,14 +325,26 @@ def test_without_the_extra_it_says_what_to_install():
     assert "Traceback" not in done.stderr
 
 
+def test_without_a_chapters_packages_it_says_what_to_install():
+    code = (
+        "import sys; sys.modules['gymnasium'] = None; from equinb import cli; "
+        "cli.main(sys.argv[1:])"
+    )
+    for words, status in ((["run", "dqn"], 1), (["list"], 0)):
+        command = [sys.executable, "-c", code, *words]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == status
+        assert "pip install 'equinb[book]'" in done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+
+
 def test_missing_weights_are_named(capsys, tmp_path, monkeypatch):
-    name = "dqn/cartpole-q-seed0.safetensors"
-    monkeypatch.setattr("equinb.lab.code.PACKAGE", ASSETS.parent)
+    def reads(options, seeds):
+        return ["assets/dqn/gone.safetensors"]
 
-    def missing(*_):
-        raise FileNotFoundError(f"The weights {name} are missing: restore them")
-
-    monkeypatch.setattr("equinb.apps.rl.agents.load_weights", missing)
+    experiment = replace(load_experiment("dqn"), reads=reads)
+    monkeypatch.setattr("equinb.cli.load_experiment", lambda name: experiment)
     code, _, err = called(capsys, *QUICK, "--folder", str(tmp_path))
     assert code == 1
-    assert f"The weights {name} are missing: restore them" in err
+    assert "equinb/assets/dqn/gone.safetensors is missing: restore it with git" in err
+    assert len(err.strip().splitlines()) == 1

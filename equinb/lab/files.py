@@ -39,7 +39,7 @@ def write_atomic(path: Path, data: bytes) -> Path:
 
 def remove_parts(folder: Path) -> None:
     """Remove what writes that were killed half-way have left below a folder."""
-    for path in folder.rglob(".*.*.????????"):
+    for path in folder.rglob(".*.????????"):
         path.unlink(missing_ok=True)
 
 

@@ -62,6 +62,8 @@ def package(tmp_path):
         "deep/c.py": "from equinb import lab",
         "deep/d.py": "from equinb.a import x",
         "alone.py": "",
+        "whole.py": "import equinb as eq",
+        "top.py": "from equinb import cyclic",
     }
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -70,10 +72,18 @@ def package(tmp_path):
 
 
 def test_imports_are_followed_within_the_package(package):
-    found = ["a.py", "b.py", "deep/c.py", "deep/d.py"]
+    found = ["a.py", "b.py", "deep/c.py"]
     assert sources_of("equinb.a", package) == found
-    assert sources_of("equinb.deep", package) == found
+    assert sources_of("equinb.deep", package) == [*found, "deep/d.py"]
     assert sources_of("equinb.alone", package) == ["alone.py"]
+    assert sources_of("equinb.whole", package) == ["every.py", "whole.py"]
+    assert sources_of("equinb.top", package) == ["every.py", "top.py"]
+
+
+def test_relative_imports_are_refused(package):
+    (package / "alone.py").write_text("from . import every")
+    with pytest.raises(ValueError, match="Relative imports are not followed"):
+        sources_of("equinb.alone", package)
 
 
 def test_unknown_modules(package):
@@ -89,5 +99,5 @@ def test_the_hash_is_of_names_and_contents(package):
     assert hash_sources(names[::-1] * 2, package) == first
     (package / "weights.bin").write_bytes(b"\n")
     assert hash_sources(names, package) != first
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match=r"equinb/gone.py is missing: restore"):
         hash_sources(["gone.py"], package)

@@ -65,7 +65,7 @@ def test_damage_is_refused(folder, file, damage, says):
 
 
 def test_unknown_name_lists_the_known(folder):
-    with pytest.raises(FileNotFoundError, match="known: trial"):
+    with pytest.raises(FileNotFoundError, match="there are: trial"):
         load_result("trail", folder)
 
 

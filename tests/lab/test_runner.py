@@ -45,7 +45,7 @@ def test_one_row_a_method_seed_and_setting(tmp_path):
     assert made.seeds == SEEDS
     assert made.command == "equinb run toy --preset quick --seeds 0-2"
     assert made.config["lengths"] == [10, 20]
-    assert made.sources == ["losses.py"]
+    assert made.sources == ["lab/code.py", "lab/files.py", "lab/runner.py", "losses.py"]
     assert made.is_current
 
 
@@ -93,7 +93,13 @@ def test_other_options_have_a_result_of_their_own(tmp_path):
 
 @pytest.mark.parametrize(
     ("seeds", "text"),
-    [([0], "0"), ([0, 1, 2], "0-2"), ([2, 0], "2,0"), ([3, 4], "3-4")],
+    [
+        ([0], "0"),
+        ([0, 1, 2], "0-2"),
+        ([2, 0], "2,0"),
+        ([2, 0, 1], "2,0,1"),
+        ([3, 4], "3-4"),
+    ],
 )
 def test_spans(seeds, text):
     assert runner.span(seeds) == text
@@ -116,14 +122,89 @@ def test_what_is_done_is_not_done_again(tmp_path):
     assert all(before[name] == after[name] for name in units)
 
 
-def test_a_job_that_fails_loses_no_other(tmp_path):
-    config, log = logged(tmp_path)
-    failing = replace(TOY, presets={"quick": replace(config, fails_at=2)})
-    with pytest.raises(ValueError, match="Seed 2 fails"):
-        lab.run(failing, seeds=SEEDS, folder=tmp_path, progress=False)
-    assert len(list(tmp_path.rglob("10-seed*.json"))) == 2
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_job_that_fails_loses_no_other(tmp_path, workers):
+    config = replace(TOY.config("quick"), fails_at=1)
+    failing = replace(TOY, presets={"quick": config})
+    options = {"seeds": SEEDS, "folder": tmp_path, "progress": False}
+    with pytest.raises(ValueError, match="Seed 1 fails"):
+        lab.run(failing, workers=workers, **options)
+    kept = sorted(path.stem for path in tmp_path.rglob("*-seed*.json"))
+    assert kept == ["10-seed0", "10-seed2", "20-seed0", "20-seed2"]
     assert not (tmp_path / "toy-quick" / "toy-quick.csv").exists()
-    assert log.read_text().split() == ["10-seed0", "10-seed1", "10-seed2"]
+
+
+def test_more_seeds_keep_the_old_ones(tmp_path, capsys):
+    run(tmp_path, seeds=[0, 1])
+    run(tmp_path, seeds=[0, 1, 2], progress=None)
+    assert capsys.readouterr().out.count("kept") == 4
+
+
+def test_rows_keep_the_date_of_their_making(tmp_path, monkeypatch):
+    monkeypatch.setattr(runner, "now", lambda: "2025-01-01T00:00:00+00:00")
+    _, first = run(tmp_path)
+    monkeypatch.undo()
+    _, again = run(tmp_path)
+    assert first.date == again.date == "2025-01-01T00:00:00+00:00"
+
+
+def test_the_record_names_the_device(tmp_path):
+    command = runner.command_of(TOY, "quick", [0], TOY.config("quick"), "cuda")
+    assert command == "equinb run toy --preset quick --seeds 0 --device cuda"
+
+
+def test_killed_at_every_write_a_run_ends_with_the_same_files(tmp_path):
+    """A process that dies at its k-th file, for every k, and one that then goes on."""
+
+    def files(folder):
+        place = folder / "toy-small"
+        found = {p.relative_to(place): p for p in place.rglob("*") if p.is_file()}
+        dates = {p for p in found if p.suffix == ".json"}
+        return {str(p): found[p].read_bytes() for p in found if p not in dates}
+
+    run(tmp_path / "whole", preset="small")
+    whole = files(tmp_path / "whole")
+    writes = len(SEEDS) * 4 + 2  # weights, sums, rows, record; the whole and its record
+    for k in range(1, writes + 1):
+        folder = tmp_path / str(k)
+        child = os.fork()
+        if child == 0:
+            left = iter(range(k - 1))
+            replaced = Path.replace
+
+            def die(path, target, left=left, replaced=replaced):
+                if next(left, None) is None:
+                    os._exit(9)
+                return replaced(path, target)
+
+            Path.replace = die
+            run(folder, preset="small")
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+        run(folder, preset="small")
+        assert files(folder) == whole
+
+
+def test_other_code_on_a_worker_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(runner, "hash_sources", lambda names: "other")
+    with pytest.raises(ValueError, match="The code has changed during the run"):
+        run(tmp_path)
+    assert not list(tmp_path.rglob("*.csv"))
+
+
+def test_a_worker_that_is_killed(tmp_path):
+    with pytest.raises(OSError, match=r"A worker was killed.*fewer --workers"):
+        lab.run(
+            replace(TOY, work=_dies),
+            seeds=SEEDS,
+            workers=2,
+            folder=tmp_path,
+            progress=False,
+        )
+
+
+def _dies(options, job, device, report):
+    os.kill(os.getpid(), 9)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +212,8 @@ def test_a_job_that_fails_loses_no_other(tmp_path):
     [
         (lambda p: p.write_bytes(p.read_bytes()[:-4]), "is not the one of 2 rows"),
         (lambda p: p.with_suffix(".json").write_text("{"), "is damaged"),
-        (lambda p: p.with_suffix(".json").unlink(), ""),
+        (lambda p: p.with_suffix(".json").unlink(), "only half is there"),
+        (lambda p: p.unlink(), "only half is there"),
     ],
 )
 def test_a_damaged_unit_is_made_again(tmp_path, damage, says, capsys):
@@ -161,19 +243,20 @@ def test_damaged_weights_are_made_again(tmp_path, capsys):
 
 def test_units_of_other_code_are_made_again(tmp_path, monkeypatch, capsys):
     run(tmp_path, seeds=[0])
-    monkeypatch.setattr("equinb.lab.provenance.hash_sources", lambda names: "other")
+    for place in ("provenance", "runner"):
+        monkeypatch.setattr(f"equinb.lab.{place}.hash_sources", lambda names: "other")
     _, made = run(tmp_path, seeds=[0], progress=None)
     assert made.code_hash == "other"
     assert "10-seed0 is done again: its code" in capsys.readouterr().out
 
 
 def test_code_that_changes_during_a_run_is_not_claimed(tmp_path, monkeypatch):
-    hashes = iter(["as it began"])
-    monkeypatch.setattr(
-        "equinb.lab.provenance.hash_sources", lambda names: next(hashes, "later")
-    )
-    _, made = run(tmp_path, seeds=[0])
-    assert made.code_hash == "as it began"
+    def work(options, job, device, report):
+        monkeypatch.setattr("equinb.lab.provenance.hash_sources", lambda names: "later")
+        return lab.Made([{"method": "m", "value": 1.0}])
+
+    _, made = lab.run(replace(TOY, work=work), folder=tmp_path, progress=False)
+    assert len(made.code_hash) == 64
 
 
 # What is refused.
@@ -187,6 +270,12 @@ def test_code_that_changes_during_a_run_is_not_claimed(tmp_path, monkeypatch):
         ({"seeds": [0, 0]}, "different whole numbers"),
         ({"seeds": [-1]}, "from 0 on"),
         ({"workers": 0}, "At least one worker is needed; got 0"),
+        ({"device": "tpu"}, "There is no device 'tpu' here; there is .*cpu"),
+        ({"config": replace(TOY.config("quick"), lengths=())}, "Nothing is asked for"),
+        (
+            {"config": replace(TOY.config("quick"), lengths=(3, 3))},
+            "is asked for twice",
+        ),
     ],
 )
 def test_run_refuses(tmp_path, options, says):
@@ -264,8 +353,8 @@ def test_shipped_files_verify(assets):
     [
         ("toy/5-seed0.safetensors", lambda p: p.unlink(), "are missing"),
         ("toy/5-seed0.safetensors", lambda p: p.write_bytes(b""), "are damaged"),
-        ("results/toy-small.csv", lambda p: p.unlink(), "no stored result"),
-        ("results/toy-small.json", lambda p: p.unlink(), "no stored result"),
+        ("results/toy-small.csv", lambda p: p.unlink(), "only half is there"),
+        ("results/toy-small.json", lambda p: p.unlink(), "only half is there"),
         ("results/toy-small.csv", lambda p: p.write_text("a\n1\n"), "restore both"),
         ("results/toy-small.json", lambda p: p.write_text("{}"), "is damaged"),
     ],
@@ -304,6 +393,10 @@ def test_ship_refuses(tmp_path, monkeypatch):
     path.write_bytes(b"")
     with pytest.raises(ValueError, match="are damaged"):
         lab.ship("toy-small", tmp_path, tmp_path / "assets")
+    path.unlink()
+    with pytest.raises(ValueError, match="are damaged"):
+        lab.ship("toy-small", tmp_path, tmp_path / "assets")
+    assert not (tmp_path / "assets").exists()
     path.write_bytes(whole)
     monkeypatch.setattr("equinb.lab.provenance.hash_sources", lambda names: "other")
     with pytest.raises(ValueError, match="The code has changed since toy-small"):

@@ -11,13 +11,18 @@ from equinb.lab import Experiment, Job, Made
 
 @dataclass(frozen=True)
 class Walk:
-    """Options: how long the walks are, and two ways to misbehave."""
+    """Options: how long the walks are, and some ways to misbehave."""
 
     lengths: tuple[int, ...] = (10, 20)
     fails_at: int = -1
     log: str = ""
     weights: bool = False
+    uses_global_state: bool = False
     seconds: float = 0.0
+
+
+#: A file that each seed is said to read.
+FILES = ("code", "files", "runner", "verify", "weights")
 
 
 def jobs(options, seeds):
@@ -34,6 +39,10 @@ def work(options, job, device, report):
             file.write(f"{job.name}\n")
     if job.seed == options.fails_at:
         raise ValueError(f"Seed {job.seed} fails.")
+    if options.uses_global_state:
+        torch.manual_seed(job.seed)
+        time.sleep(0.05)
+        return Made([{"method": "drawn", "value": float(torch.rand(1))}])
     random = torch.Generator().manual_seed(job.seed)
     path = torch.randn(job.settings["length"], generator=random).cumsum(0)
     for step in range(len(path)):
@@ -56,4 +65,5 @@ TOY = Experiment(
     keys=("length", "method"),
     value="value",
     code=("equinb.losses",),
+    reads=lambda options, seeds: [f"lab/{FILES[seed]}.py" for seed in seeds],
 )

@@ -148,7 +148,8 @@ def symmetrize_dqn(
             f"{type(model).__name__}, which has no Q-values to symmetrize."
         )
     q = symmetrize(_copy(model.q_net), state, action, method, lam)
-    x = np.asarray(model.observation_space.sample())[None]
+    # Two of them, since a single state may take a shorter way.
+    x = np.stack([np.asarray(model.observation_space.sample())] * 2)
     try:
         SymmetrizedDQN(model, q).predict(x)
     except (ValueError, TypeError, AttributeError) as error:

@@ -251,13 +251,14 @@ print(made)
 
 
 # %%
-def at_use(rows, environment):
-    """Returns of the agents that ship: a row a seed, a column a method."""
-    use = rl.TASKS[environment].ours.use
-    mine = rows[(rows.environment == environment) & (rows.steps == use)]
+def at(rows, environment, steps):
+    """Returns after so many steps: a row a seed, a column a method."""
+    mine = rows[(rows.environment == environment) & (rows.steps == steps)]
     table = mine.pivot(index="seed", columns="method", values="mean_return")
     return table[list(rl.METHODS)]
 
+
+tables = {e: at(rows, e, task.ours.use) for e, task in rl.TASKS.items()}
 
 # %% [markdown]
 # Stored numbers are worth their check. One agent of each environment plays again, live,
@@ -268,7 +269,7 @@ for environment, task in rl.TASKS.items():
     q = rl.load_q_network(environment, 1)
     f = rl.symmetrize(q, task.state, task.action, "equizero")
     now = rl.evaluate(f, environment, made.config["episodes"]).mean()
-    stored = at_use(rows, environment).equizero[1]
+    stored = tables[environment].equizero[1]
     print(f"{environment:20} now {now:7.2f}, stored {stored:7.2f}")
 
 # %%
@@ -277,7 +278,7 @@ titles = {e: f"{a} {e.split('/')[-1]}" for e, a in letters.items()}
 
 # %% mystnb={"figure": {"name": "fig-2", "caption": "Fig. 2 of the paper, made again: return under each method. A thin line is one agent, over 200 episodes with the same start states for all methods; marks are the mean of five agents with its interval (Student's t, confidence 0.95)."}, "image": {"alt": "In Gridworld and Acrobot equizero has the highest mean, in CartPole equitune and equizero are level and ahead. In Gridworld equitune lies below the pretrained agents. Most intervals overlap, and the lines of single agents cross."}}
 for environment, ax in plots.panels(titles, 7.6):
-    plots.by_method(ax, at_use(rows, environment))
+    plots.by_method(ax, tables[environment])
     ax.set(ylabel="return")
     ax.tick_params(axis="x", labelsize=10)
 
@@ -290,12 +291,18 @@ for environment, ax in plots.panels(titles, 7.6):
 pairs = [(method, "pretrained") for method in rl.METHODS[1:]]
 pairs += [("equizero", "equitune"), ("lambda-equitune", "equitune")]
 
+
 # %%
-tables = {e: at_use(rows, e) for e in rl.TASKS}
-paired = {e: lab.paired_gains(table, pairs) for e, table in tables.items()}
-paired = pd.concat(paired)
-clear = (paired.low > 0) | (paired.high < 0)
-paired.assign(clear=np.where(clear, "yes", "open")).round(2)
+def paired(tables):
+    gains = {e: lab.paired_gains(table, pairs) for e, table in tables.items()}
+    gains = pd.concat(gains)
+    gains["clear"] = (gains.low > 0) | (gains.high < 0)
+    return gains
+
+
+# %%
+gained = paired(tables)
+gained.round(2)
 
 # %% [markdown]
 # On average equizero is ahead of the pretrained agent in all three environments, as the
@@ -308,23 +315,28 @@ paired.assign(clear=np.where(clear, "yes", "open")).round(2)
 # %%
 from scipy.stats import binomtest
 
-together = pd.concat(tables)
-for method in rl.METHODS[1:]:
-    better = (together[method] > together.pretrained).sum()
-    chance = binomtest(better, len(together), alternative="greater").pvalue
-    print(
-        f"{method:16} improves {better} of {len(together)}: p = {chance:.3f}"
-    )
+
+def improves(tables):
+    together = pd.concat(tables)
+    for method in rl.METHODS[1:]:
+        better = (together[method] > together.pretrained).sum()
+        p = binomtest(better, len(together), alternative="greater").pvalue
+        yield method, f"{better} of {len(together)}", round(p, 3)
+
+
+# %%
+columns = ["method", "improves", "p"]
+pd.DataFrame(improves(tables), columns=columns)
 
 # %% tags=["hide-cell"]
-lead_of = paired["mean"].unstack()
+lead_of = gained["mean"].unstack()
 assert (lead_of["equizero - pretrained"] > 0).all()
 assert (lead_of["equitune - pretrained"] > 0).sum() == 2
 assert lead_of.loc[rl.GRIDWORLD, "equitune - pretrained"] < 0
-assert clear.sum() == 1
-assert clear[rl.CARTPOLE, "lambda-equitune - pretrained"]
-improved = (together.gt(together.pretrained, axis=0)).sum()
-assert improved["equizero"] == improved.max() >= 12
+assert gained.clear.sum() == 1
+assert gained.clear[rl.CARTPOLE, "lambda-equitune - pretrained"]
+counts = {method: int(n.split()[0]) for method, n, _ in improves(tables)}
+assert counts["equizero"] == max(counts.values()) >= 12
 
 # %% [markdown]
 # ## How an average can be worse than its parts
@@ -422,9 +434,9 @@ assert (second.loc[rl.GRIDWORLD].abs() < 0.05).all()
 # what tells the actions apart (`rl.asymmetry`), at every look of the run.
 
 # %%
-at = ["environment", "seed", "steps"]
-fault = rows[rows.method == "pretrained"].set_index(at).asymmetry
-gain = lead(rows, "equizero").set_index(at).gain
+keys = ["environment", "seed", "steps"]
+fault = rows[rows.method == "pretrained"].set_index(keys).asymmetry
+gain = lead(rows, "equizero").set_index(keys).gain
 both = pd.concat([fault, gain], axis=1)
 ranks = both.groupby("environment").rank()
 ranks = ranks.groupby("environment").corr().xs("gain", level=1).asymmetry
@@ -456,17 +468,44 @@ for environment, ax in plots.panels(titles, 7.8):
 # > 50k to 100k in multiple of 10k for a fixed seed." {cite:p}`basu2023efficient`
 #
 # Everything else was left to the library. So did we, in a second run: its defaults of
-# today, and a width that comes closest to the "103k parameters" (`rl.TASKS` has it). For
-# Acrobot our own run departs from that, and the table says why.
+# today, and a width that comes closest to the "103k parameters" (`rl.TASKS` has it).
 
 # %%
 bare, made_bare = lab.load_result("dqn-paper")
-last = bare[bare.steps == bare.groupby("environment").steps.transform("max")]
-table = last.groupby(["environment", "method"], sort=False).mean_return
-table.agg(["mean", "min", "max"]).round(2)
+bare_tables = {e: at(bare, e, t.paper.use) for e, t in rl.TASKS.items()}
+print(made_bare)
+
+# %% mystnb={"figure": {"name": "fig-2-paper-settings", "caption": "The same as in the figure of the three environments above, for agents pretrained with the paper's settings to the last step."}, "image": {"alt": "In CartPole and Acrobot the means rise from pretrained to equitune to equizero. In Gridworld all methods are level."}}
+for environment, ax in plots.panels(titles, 7.6):
+    plots.by_method(ax, bare_tables[environment])
+    ax.set(ylabel="return")
+    ax.tick_params(axis="x", labelsize=10)
+
+# %%
+bare_gained = paired(bare_tables)
+bare_gained.round(2)
+
+# %% tags=["hide-cell"]
+means = pd.DataFrame({e: table.mean() for e, table in bare_tables.items()})
+for environment in (rl.CARTPOLE, rl.ACROBOT):
+    mean = means[environment]
+    assert mean.equizero > mean.equitune > mean.pretrained
+    assert not bare_gained.clear[environment, "equizero - equitune"]
+clear = bare_gained.clear.unstack()[[f"{a} - {b}" for a, b in pairs[:3]]]
+assert clear.loc[rl.CARTPOLE].all()
+assert not clear.loc[rl.ACROBOT].any()
+assert means[rl.GRIDWORLD].max() - means[rl.GRIDWORLD].min() < 0.05
+assert means[rl.ACROBOT].pretrained < -300
 
 # %% [markdown]
-# BARE-VERDICT
+# With its own settings the paper's order appears: in CartPole and in Acrobot equizero has
+# the best mean, then equitune, then the pretrained agents. In CartPole both methods are
+# clearly ahead of the pretrained agents; whether equizero is ahead of equitune stays
+# open. In Acrobot most of these agents have not learnt to swing up at all, which is why
+# our own run departs from the defaults there; symmetry helps most of them, and the
+# intervals are as wide as one expects of agents that fail. In Gridworld every agent is as
+# good as it can be by then: if the paper saw a difference there, something in its
+# settings is not known to us.
 #
 # And the choice of the steps? It was made "for a fixed seed". Take each seed in turn as
 # that seed, choose the best number of steps for it, and see what the other four agents
@@ -491,7 +530,19 @@ selection = pd.DataFrame(selection, index=names)
 selection.round(2)
 
 # %% [markdown]
-# SELECTION-VERDICT
+# The chosen number flatters the seed it was chosen for. For the other seeds it is worth
+# little (CartPole) or less than nothing (Acrobot), and in Gridworld there is nothing to
+# choose. A best checkpoint of one seed is no setting that carries over.
+
+# %% tags=["hide-cell"]
+for environment in (rl.CARTPOLE, rl.ACROBOT):
+    best, others, end = selection[environment]
+    assert best - others > 3 * (others - end)
+    assert best - others > 20
+assert selection[rl.CARTPOLE].iloc[1] > selection[rl.CARTPOLE].iloc[2]
+assert selection[rl.ACROBOT].iloc[1] < selection[rl.ACROBOT].iloc[2]
+
+# %% [markdown]
 #
 # ## What equizero chooses in Gridworld
 #
@@ -651,7 +702,7 @@ assert micro["equizero"] < micro["equitune"]
 # | evaluation | not stated in the main part | 200 episodes an agent, the same start states for every method |
 # | learned weights | not used here | trained on the TD error of the average |
 # | Fig. 2 (a-c) | paper's values not available | {numref}`fig-2` |
-# | finding | "Equizero outperforms both equituning and non-equivariant pretrained model" | on average equizero outperforms the pretrained agent in all three, and improves most of the fifteen agents; equitune does so in two; within one environment five seeds settle neither |
+# | finding | "Equizero outperforms both equituning and non-equivariant pretrained model" | with the paper's settings the means have the paper's order in CartPole and Acrobot, and both leads over the pretrained agents are certain in CartPole; with ours equizero is ahead in all three and improves most of the fifteen agents, equitune is behind in Gridworld; equizero over equitune is open throughout |
 #
 # ## Pitfalls
 #

@@ -31,7 +31,7 @@ ALLOWANCE = 0.02
 LEAST_SECONDS = 0.020
 FEATURES = 128
 #: States in which an action is chosen, one after the other, for one measurement.
-DECISIONS = 500
+DECISIONS = 1000
 
 
 def conv_net() -> nn.Module:
@@ -124,7 +124,7 @@ def decisions() -> list[tuple[str, float | None, Callable, Callable]]:
         for old, new in parameters:
             old.data.copy_(new)
         agent = symmetrize_dqn(model, task.state, task.action)
-        played = rl.rollout(q, task.environment, episodes=20)
+        played = rl.rollout(q, task.environment, episodes=200)
         states = list(rl.some(played, most=DECISIONS).numpy())[:DECISIONS]
 
         def act(player: object, states: list = states) -> None:

@@ -452,6 +452,35 @@ def test_greedy_averages_where_views_tie(pair, x):
     assert int(wrapper.greedy(q, x)[0]) == int(eq.Equitune(net, *pair)(x).argmax())
 
 
+@EACH_TASK
+def test_one_state_and_a_batch_get_the_same_actions(task):
+    """The short way of a single state, by one gather, against the operator."""
+    net = {"net_arch": [task.ours.width] * 2}
+    model = DQN("MlpPolicy", task.environment, policy_kwargs=net, buffer_size=1)
+    shipped = rl.load_q_network(task.environment, 2).parameters()
+    for old, new in zip(model.q_net.parameters(), shipped, strict=True):
+        old.data.copy_(new)
+    agent = wrapper.symmetrize_dqn(model, task.state, task.action)
+    assert agent._moves is not None
+    x = visited(task).numpy()
+    one_by_one = np.array([agent.predict(state)[0] for state in x])
+    np.testing.assert_array_equal(one_by_one, agent.predict(x)[0])
+    assert agent.predict(x[0].tolist())[0] == one_by_one[0]
+    assert agent.predict(x[0].astype(np.float64))[0] == one_by_one[0]
+
+
+def test_a_group_that_mixes_entries_takes_the_long_way():
+    """A third of a turn of the plane: no entry of a view is an entry of the state."""
+    c, s = np.cos(2 * np.pi / 3), np.sin(2 * np.pi / 3)
+    turn = np.array([[c, -s], [s, c]])
+    G = eq.cyclic(3)
+    powers = [np.linalg.matrix_power(turn, k) for k in range(3)]
+    plane = eq.Matrix(G, [np.kron(np.eye(2), R) for R in powers])
+    three = eq.Permutation(G, [[0, 1, 2], [1, 2, 0], [2, 0, 1]])
+    q = rl.symmetrize(torch.nn.Linear(4, 3), plane, three, "equizero")
+    assert wrapper._moves(q, (4,)) is None
+
+
 @pytest.mark.parametrize("place", [0, 1])
 def test_greedy_refuses_what_the_operator_refuses(place):
     def q(s):

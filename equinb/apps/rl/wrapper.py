@@ -37,6 +37,8 @@ class SymmetrizedDQN:
         self.q = q
         self._model = model
         self._coin = np.random.default_rng(model.seed)
+        self._shape = model.observation_space.shape
+        self._moves = _moves(q, self._shape)
 
     def predict(
         self,
@@ -56,6 +58,14 @@ class SymmetrizedDQN:
         Returns:
             The actions, `()` or `(B,)`, and `state`.
         """
+        if deterministic and self._moves and np.shape(observation) == self._shape:
+            index, sign = self._moves
+            entries = np.asarray(observation, dtype=np.float32).reshape(-1)
+            views = torch.from_numpy(entries[index] * sign)
+            with torch.inference_mode():
+                action = best_entry(self.q, views.to(self._model.device))
+            if action is not None:
+                return np.asarray(action), state
         x, batched = self._model.policy.obs_to_tensor(observation)
         if not isinstance(x, torch.Tensor):
             raise TypeError("A symmetrized DQN takes arrays, no dictionaries of them.")
@@ -88,31 +98,72 @@ def greedy(q: TensorMap, x: torch.Tensor) -> NDArray[Any]:
         >>> greedy(q, x) == q(x).argmax(-1).numpy()
         array([ True])
     """
-    if len(x) == 1 and isinstance(q, Equizero) and _follows_greatest_q(q):
-        answers = q.encoder(q.act_in.orbit(x)[:, 0])
-        values, promise = answers.tolist(), answers.amax(-1).tolist()
-        best, tolerance = max(promise), TIE_TOLERANCE.get(answers.dtype, 0.0)
-        # A little wider than a tie, since rounding differs: the average decides there.
-        near = best - 1.1 * tolerance * max(map(abs, promise))
-        if sum(p < near for p in promise) == len(promise) - 1:
-            g = promise.index(best)
-            back = q.act_out.group.inverses[g]
-            carried = cast(Permutation, q.act_out).perms[back, values[g].index(best)]
-            return np.array([carried])
+    if len(x) == 1 and _follows_greatest_q(q):
+        action = best_entry(q, cast(Equizero, q).act_in.orbit(x)[:, 0])
+        if action is not None:
+            return np.array([action])
     actions: NDArray[Any] = q(x).argmax(-1).cpu().numpy()
     return actions
 
 
-def _follows_greatest_q(q: Equizero) -> bool:
+def best_entry(q: TensorMap, views: torch.Tensor) -> int | None:
+    """The action of the greatest entry over all views of one state, carried back.
+
+    Args:
+        q: equizero by the greatest Q.
+        views: `(|G|, ...)`.
+
+    Returns:
+        The action; None where views tie, so that the average must decide, or where
+        something is not a number.
+    """
+    f = cast(Equizero, q)
+    answers = f.encoder(views)
+    values, promise = answers.tolist(), answers.amax(-1).tolist()
+    best, tolerance = max(promise), TIE_TOLERANCE.get(answers.dtype, 0.0)
+    # A little wider than a tie, since rounding differs: the average decides there.
+    near = best - 1.1 * tolerance * max(map(abs, promise))
+    if sum(p < near for p in promise) != len(promise) - 1:
+        return None
+    g = promise.index(best)
+    back = f.act_out.group.inverses[g]
+    return int(cast(Permutation, f.act_out).perms[back, values[g].index(best)])
+
+
+def _follows_greatest_q(q: TensorMap) -> bool:
     """Whether the greatest Q decides, and the group only moves actions about."""
     return (
-        isinstance(q.weighting, ArgMin)
+        isinstance(q, Equizero)
+        and isinstance(q.weighting, ArgMin)
         and q.head is None
         and q.weighting.of == "outputs"
         and q.weighting.loss is neg_max_q
         and q.weighting.tolerance is None
         and type(q.act_out) is Permutation
     )
+
+
+def _moves(
+    q: TensorMap, shape: tuple[int, ...] | None
+) -> tuple[NDArray[np.int64], NDArray[np.float32]] | None:
+    """The views of one state as one gather, if the group moves entries or their signs.
+
+    Returns:
+        Place and sign of each entry of each view, `(|G|, *shape)`; None if the group
+        does something else, or if `best_entry` does not serve this Q function.
+    """
+    if not _follows_greatest_q(q) or not shape:
+        return None
+    act, n = cast(Equizero, q).act_in, int(np.prod(shape))
+    numbered = torch.arange(1, n + 1, dtype=torch.float64).view(1, *shape)
+    try:
+        views = act.orbit(numbered)[:, 0].numpy()
+        index, sign = abs(views).astype(np.int64) - 1, np.sign(views)
+        x = torch.rand(1, *shape, dtype=torch.float64)
+        same = np.array_equal(x.numpy().reshape(-1)[index] * sign, act.orbit(x)[:, 0])
+    except (TypeError, ValueError, IndexError):  # an action on something else
+        return None
+    return (index, sign.astype(np.float32)) if same else None
 
 
 def symmetrize_dqn(

@@ -301,11 +301,13 @@ METHODS = ["pretrained", "equitune", "equizero"]
 
 def play(agent, method):
     f = rl.symmetrize(agent, state, action, method)
-    return rl.evaluate(f, episodes=200).mean()
+    return rl.rollout(f, episodes=200)
 
 
-returns = [[play(agent, method) for method in METHODS] for agent in agents]
-returns = pd.DataFrame(returns, columns=METHODS).rename_axis("seed")
+# %%
+plays = {m: [play(agent, m) for agent in agents] for m in METHODS}
+returns = {m: [p.returns.mean() for p in plays[m]] for m in METHODS}
+returns = pd.DataFrame(returns).rename_axis("seed")
 returns.round(1)
 
 # %% [markdown]
@@ -386,9 +388,7 @@ _ = axes[2].set_xlabel("step")
 # %%
 ends = {}
 for method in ("equitune", "equizero"):
-    for k, agent in enumerate(agents):
-        f = rl.symmetrize(agent, state, action, method)
-        episodes = rl.rollout(f, episodes=200)
+    for k, episodes in enumerate(plays[method]):
         whole = (episodes.lengths == 500).mean()
         ends[method, k] = *sides(episodes.ends), whole
 ends = pd.DataFrame(ends, index=["left", "right", "not over"]).T

@@ -106,6 +106,8 @@ def start(*words):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # A shell that works in the background hands down an ignored Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 

@@ -84,8 +84,10 @@ torch.set_num_threads(1)  # so small a network gains nothing from a second
 # $g^{-1} f_G(gx)$ is $f_G(x)$, and the normalisation is left over:
 #
 # $$
-# \frac{1}{\sum_g \lambda(gx)} \sum_g g^{-1} \lambda(gx) \, \frac{f_G(gx)}{\lambda(gx)}
-#   = \frac{|G|}{\sum_g \lambda(gx)} \, f_G(x) .
+# \begin{aligned}
+# &\frac{1}{\sum_g \lambda(gx)} \sum_g g^{-1} \lambda(gx) \, \frac{f_G(gx)}{\lambda(gx)} \\
+# &\quad = \frac{|G|}{\sum_g \lambda(gx)} \, f_G(x) .
+# \end{aligned}
 # $$ (eq-printed-limit)
 #
 # That is $f_G$ only where $\sum_g \lambda(gx) = |G|$, or where $f_G$ vanishes. The
@@ -340,7 +342,7 @@ rows = [
 columns = ["width", "seed", "form", "error"]
 errors = pd.DataFrame(rows, columns=columns).set_index(columns[:3])["error"]
 errors = errors.unstack("form")[[form for _, _, form, _ in rows[:6]]]
-errors.groupby("width").median().style.format("{:.4f}")
+errors.groupby("width").median().round(4)
 
 # %% [markdown]
 # The last column is no matter of width. The limit in {eq}`eq-printed-limit` says where it

@@ -178,9 +178,10 @@ assert missed.abs().max() > 0.3
 # detach, "stop the gradient":
 #
 # $$
-# \mathbf{M}_G^0 = \mathbf{M} + \mathrm{sg}(\mathbf{M}_G^0 - \mathbf{M})
-# \qquad \text{and} \qquad
-# \mathbf{M}_G^0 = \mathbf{M}_G + \mathrm{sg}(\mathbf{M}_G^0 - \mathbf{M}_G) .
+# \begin{aligned}
+# \mathbf{M}_G^0 &= \mathbf{M} + \mathrm{sg}(\mathbf{M}_G^0 - \mathbf{M}) , \\
+# \mathbf{M}_G^0 &= \mathbf{M}_G + \mathrm{sg}(\mathbf{M}_G^0 - \mathbf{M}_G) .
+# \end{aligned}
 # $$ (eq-straight-through)
 #
 # We write both for a net that reads printed letters, upright ones only so far, and turn
@@ -286,10 +287,11 @@ print(f"one turn differs from the mean by {spread:.2f}")
 # [](02_one_operator.ipynb)), and differentiable at every $\tau > 0$:
 #
 # $$
-# \partial \sum_g w_g m_g = \underbrace{\sum_g w_g \, \partial m_g}_{\text{views move}}
-#   + \underbrace{\sum_g m_g \, \partial w_g}_{\text{weights move}} ,
-# \qquad
-# \partial w_g = -\frac{w_g}{\tau} \Bigl( \partial l_g - \sum_h w_h \, \partial l_h \Bigr) ,
+# \begin{aligned}
+# \partial \sum_g w_g m_g &= \underbrace{\sum_g w_g \, \partial m_g}_{\text{views move}} \\
+#   &\quad + \underbrace{\sum_g m_g \, \partial w_g}_{\text{weights move}} , \\
+# \partial w_g &= -\frac{w_g}{\tau} \Bigl( \partial l_g - \sum_h w_h \, \partial l_h \Bigr) ,
+# \end{aligned}
 # $$ (eq-softmin-gradient)
 #
 # with $m_g = g^{-1} \mathbf{M}(gx)$ and $l_g = l(\mathbf{M}(gx))$. As $\tau \to 0$ the first

@@ -12,49 +12,25 @@ from __future__ import annotations
 import contextlib
 import json
 import tempfile
-import threading
-import time
-import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import TypeVar
 
 import pandas as pd
 import torch
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from equinb.lab.code import hash_sources
 from equinb.lab.experiment import Experiment, Job
 from equinb.lab.files import ASSETS, remove_parts, sha256
-from equinb.lab.progress import Progress, Ticker
+from equinb.lab.parallel import Call, Finished, in_parallel
+from equinb.lab.progress import Progress
 from equinb.lab.provenance import Provenance, now
 from equinb.lab.results import RESULTS, StoredResult, load_result, save_result
-from equinb.lab.weights import pack_weights, read_sums, store_weights
+from equinb.lab.weights import read_sums, store_weights
 
 RUNS = Path("runs")
 Config = TypeVar("Config")
-_ONE_AT_A_TIME = threading.Lock()
-
-
-class Call(NamedTuple):
-    """All that a worker needs to know of a job."""
-
-    experiment: Experiment[Any]
-    config: Any
-    job: Job
-    plan: Provenance
-    board: str
-
-
-@dataclass(frozen=True)
-class Finished:
-    """What a job sends back: its rows, its files of weights as bytes, its seconds."""
-
-    rows: list[dict[str, Any]]
-    weights: dict[str, bytes]
-    seconds: float
 
 
 def run(
@@ -121,7 +97,7 @@ def run(
             Call(experiment, config, job, plans[job.name], board.folder) for job in left
         ]
         failed: list[Exception] = []
-        for job, done in _in_parallel(calls, workers, dask):
+        for job, done in in_parallel(calls, workers, dask):
             if isinstance(done, Exception):
                 failed.append(done)
                 continue
@@ -222,97 +198,6 @@ def ship(name: str, folder: Path = RUNS, assets: Path = ASSETS) -> list[str]:
     results = assets / RESULTS.name
     save_result(name, rows, provenance, results)
     return [*files, f"{RESULTS.name}/{name}.csv"]
-
-
-def _in_parallel(
-    calls: Sequence[Call], workers: int, dask: str | None
-) -> Iterator[tuple[Job, Finished | Exception]]:
-    """Do all calls, and give what each made, or how it failed, as soon as it has."""
-    # Heavy, and not needed to read what is stored.
-    from joblib import Parallel, delayed, parallel_config  # type: ignore[import-untyped]
-    from joblib.externals.loky.process_executor import (  # type: ignore[import-untyped]
-        TerminatedWorkerError,
-    )
-
-    tasks = [delayed(_outcome)(place, call) for place, call in enumerate(calls)]
-    with contextlib.ExitStack() as stack:
-        if dask is None:
-            stack.enter_context(parallel_config("loky", n_jobs=workers))
-            # A worker that has grown is replaced by a new one, and joblib says so.
-            stack.enter_context(warnings.catch_warnings())
-            warnings.filterwarnings("ignore", "A worker stopped while some jobs")
-        else:
-            stack.enter_context(_dask(dask))
-        ahead = "n_jobs" if dask is None else "all"
-        parallel = Parallel(return_as="generator_unordered", pre_dispatch=ahead)
-        try:
-            for place, done in parallel(tasks):
-                yield calls[place].job, done
-        except TerminatedWorkerError as error:
-            raise OSError(
-                "A worker was killed, perhaps for want of memory: run the same command "
-                "again with fewer --workers. What was finished is kept."
-            ) from error
-
-
-@contextlib.contextmanager
-def _dask(address: str) -> Iterator[None]:
-    try:
-        from distributed import Client
-    except ImportError as error:
-        raise ValueError(
-            "A Dask cluster needs the package distributed: pip install 'equinb[dask]'."
-        ) from error
-    from joblib import parallel_config
-
-    try:
-        client = Client(  # type: ignore[no-untyped-call]
-            address, timeout=10, set_as_default=False
-        )
-    except (OSError, ValueError) as error:
-        raise OSError(
-            f"There is no Dask scheduler at {address}: start one with `dask "
-            "scheduler`, and name the address that it prints."
-        ) from error
-    with client:
-        if not client.nthreads():  # type: ignore[no-untyped-call]
-            raise OSError(
-                f"The Dask scheduler at {address} has no workers: start some with "
-                f"`dask worker {address} --nthreads 1`."
-            )
-        with parallel_config("dask", client=client):
-            yield
-
-
-def _outcome(place: int, call: Call) -> tuple[int, Finished | Exception]:
-    """What a call makes, or how it fails: one that fails leaves the others at work."""
-    try:
-        # Random states and threads belong to the process: one job in it at a time.
-        with _ONE_AT_A_TIME:
-            return place, _work(call)
-    except Exception as error:
-        return place, error
-
-
-def _work(call: Call) -> Finished:
-    """Do one job, on one thread: rows do not depend on how a machine splits a sum."""
-    experiment, config, job, plan, board = call
-    if hash_sources(plan.sources) != plan.code_hash:
-        raise ValueError(
-            "The code has changed during the run, or differs on a worker: run the same "
-            "command again."
-        )
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    began = time.perf_counter()
-    try:
-        with threadpool_limits(1):
-            made = experiment.work(config, job, plan.device, Ticker(board, job))
-    finally:
-        torch.set_num_threads(threads)
-    rows = [{**job.settings, "seed": job.seed, **row} for row in made.rows]
-    weights = {name: pack_weights(*pair) for name, pair in made.weights.items()}
-    return Finished(rows, weights, time.perf_counter() - began)
 
 
 def _kept(job: Job, wanted: Provenance, place: Path) -> StoredResult:

@@ -12,7 +12,7 @@ import torch
 from toy import TOY
 
 from equinb import lab
-from equinb.lab import runner
+from equinb.lab import parallel, runner
 from equinb.lab.provenance import Provenance
 
 SEEDS = [0, 1, 2]
@@ -186,7 +186,7 @@ def test_killed_at_every_write_a_run_ends_with_the_same_files(tmp_path):
 
 
 def test_other_code_on_a_worker_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(runner, "hash_sources", lambda names: "other")
+    monkeypatch.setattr(parallel, "hash_sources", lambda names: "other")
     with pytest.raises(ValueError, match="The code has changed during the run"):
         run(tmp_path)
     assert not list(tmp_path.rglob("*.csv"))
@@ -243,7 +243,7 @@ def test_damaged_weights_are_made_again(tmp_path, capsys):
 
 def test_units_of_other_code_are_made_again(tmp_path, monkeypatch, capsys):
     run(tmp_path, seeds=[0])
-    for place in ("provenance", "runner"):
+    for place in ("provenance", "parallel"):
         monkeypatch.setattr(f"equinb.lab.{place}.hash_sources", lambda names: "other")
     _, made = run(tmp_path, seeds=[0], progress=None)
     assert made.code_hash == "other"

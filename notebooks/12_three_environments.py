@@ -392,8 +392,7 @@ assert frozen["equizero"][0] == frozen["pretrained"][0] == 0
 # method that makes both heaps equal *near* rest, not only there. (The first exercise
 # starts exactly at rest.)
 #
-# In Gridworld few episodes are stuck. There the average mixes an answer that is good with
-# three that are not yet, and the agent wanders.
+# That explains Acrobot. Why the average falls behind in Gridworld we have not settled.
 #
 # ## When does symmetry help most?
 #

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from equinb.lab import Experiment
 
-EXPERIMENTS = {"dqn": "equinb.apps.rl.experiment"}
+EXPERIMENTS = {
+    "dqn": "equinb.apps.rl.experiment",
+    "scan-pretraining": "equinb.apps.scan.pretraining",
+}
 
 
 def load_experiment(name: str) -> "Experiment[Any]":

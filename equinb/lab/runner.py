@@ -13,10 +13,10 @@ import contextlib
 import json
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pandas as pd
 import torch
@@ -139,8 +139,8 @@ def command_of(
 ) -> str:
     """The command that makes a result again."""
     command = f"equinb run {experiment.name} --preset {preset} --seeds {span(seeds)}"
-    usual = experiment.options(experiment.config(preset))
-    for key, value in experiment.options(config).items():
+    usual = _flat(experiment.options(experiment.config(preset)))
+    for key, value in _flat(experiment.options(config)).items():
         if value != usual[key]:
             flag = key.replace("_", "-")
             if isinstance(value, bool):
@@ -149,6 +149,15 @@ def command_of(
                 shown = value if isinstance(value, (list, tuple)) else [value]
                 command += f" --{flag} {' '.join(map(str, shown))}"
     return command if device == "cpu" else f"{command} --device {device}"
+
+
+def _flat(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of options as the command line names them, with a dot between."""
+    flat = {}
+    for key, value in options.items():
+        inner = _flat(value) if isinstance(value, dict) else {"": value}
+        flat.update({f"{key}.{k}".rstrip("."): v for k, v in inner.items()})
+    return flat
 
 
 def span(seeds: Sequence[int]) -> str:

@@ -1,0 +1,1 @@
+"""Compositional generalisation on SCAN."""

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 EXPERIMENTS = {
     "dqn": "equinb.apps.rl.experiment",
+    "scan": "equinb.apps.scan.experiment",
     "scan-pretraining": "equinb.apps.scan.pretraining",
 }
 

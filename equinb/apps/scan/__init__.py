@@ -1,1 +1,86 @@
-"""Compositional generalisation on SCAN."""
+"""Compositional generalisation on SCAN (sections 4.1 and 5.1.3 of the paper).
+
+    equinb run scan --preset quick --seeds 0-2     # see equinb.apps.scan.experiment
+
+Commands and actions are ids, `(batch, words)`, padded with EOS.
+"""
+
+from equinb.apps.scan.decoding import LONGEST, Said, say
+from equinb.apps.scan.grammar import Pair, Split, all_pairs, interpret, load_split
+from equinb.apps.scan.methods import (
+    RULES,
+    TIE,
+    Branches,
+    certainty,
+    certainty_of_slots,
+    equizero,
+    judge,
+    published_equitune,
+    published_equizero,
+    reachable,
+    speak,
+    surprise,
+)
+from equinb.apps.scan.model import CELLS, Seq2Seq
+from equinb.apps.scan.pretrained import SEEDS, SYMMETRY, TASKS, load_model
+from equinb.apps.scan.training import (
+    BATCHED,
+    PUBLISHED,
+    Data,
+    Recipe,
+    accuracy,
+    load_sets,
+    pretrain,
+    sentence_losses,
+)
+from equinb.apps.scan.words import (
+    ACTIONS,
+    COMMANDS,
+    Symmetry,
+    Vocabulary,
+    symmetry,
+    tensors,
+)
+
+__all__ = [
+    "ACTIONS",
+    "BATCHED",
+    "CELLS",
+    "COMMANDS",
+    "LONGEST",
+    "PUBLISHED",
+    "RULES",
+    "SEEDS",
+    "SYMMETRY",
+    "TASKS",
+    "TIE",
+    "Branches",
+    "Data",
+    "Pair",
+    "Recipe",
+    "Said",
+    "Seq2Seq",
+    "Split",
+    "Symmetry",
+    "Vocabulary",
+    "accuracy",
+    "all_pairs",
+    "certainty",
+    "certainty_of_slots",
+    "equizero",
+    "interpret",
+    "judge",
+    "load_model",
+    "load_sets",
+    "load_split",
+    "pretrain",
+    "published_equitune",
+    "published_equizero",
+    "reachable",
+    "say",
+    "sentence_losses",
+    "speak",
+    "surprise",
+    "symmetry",
+    "tensors",
+]

@@ -4,6 +4,7 @@ It knows no chapter's mathematics. No file is ever unpickled.
 """
 
 from equinb.lab.experiment import Experiment, Job, Made, Report
+from equinb.lab.paper import paper_values
 from equinb.lab.provenance import Provenance
 from equinb.lab.results import (
     Interval,
@@ -32,6 +33,7 @@ __all__ = [
     "load_weights",
     "mean_interval",
     "paired_gains",
+    "paper_values",
     "pick_device",
     "run",
     "save_result",

@@ -5,7 +5,7 @@
 Commands and actions are ids, `(batch, words)`, padded with EOS.
 """
 
-from equinb.apps.scan.decoding import LONGEST, Said, say
+from equinb.apps.scan.decoding import LONGEST, Said, exact_match, say
 from equinb.apps.scan.grammar import Pair, Split, all_pairs, interpret, load_split
 from equinb.apps.scan.methods import (
     RULES,
@@ -29,6 +29,7 @@ from equinb.apps.scan.training import (
     Data,
     Recipe,
     accuracy,
+    fit,
     load_sets,
     pretrain,
     sentence_losses,
@@ -68,6 +69,8 @@ __all__ = [
     "certainty",
     "certainty_of_slots",
     "equizero",
+    "exact_match",
+    "fit",
     "interpret",
     "judge",
     "load_model",

@@ -42,15 +42,17 @@ class Said:
         """As text."""
         return ACTIONS.decode(self.words)
 
-    def right(self, actions: Tensor) -> Tensor:
-        """`(N,)`: which sentences are the right ones, word by word and in length.
 
-        Args:
-            actions: `(N, 49)` ids.
-        """
-        same = self.words[:, : actions.shape[1]] == actions
-        over = self.words[:, actions.shape[1] :] == ACTIONS.eos
-        return same.all(1) & over.all(1)
+def exact_match(words: Tensor, actions: Tensor) -> Tensor:
+    """`(N,)`: which sentences are the right ones, word by word and in length.
+
+    Args:
+        words: `(N, 50)` ids that were said, EOS after the end.
+        actions: `(N, 49)` ids, right ones.
+    """
+    same = words[:, : actions.shape[1]] == actions
+    over = words[:, actions.shape[1] :] == ACTIONS.eos
+    return same.all(1) & over.all(1)
 
 
 @torch.no_grad()
@@ -83,7 +85,7 @@ def say(
     # Sentences of like length end at like times.
     order = (commands != COMMANDS.eos).sum(1).argsort(stable=True)
     words = torch.full((len(commands), LONGEST), ACTIONS.eos, device=commands.device)
-    p = torch.zeros(*words.shape, len(ACTIONS), device=commands.device)
+    p = model.out.weight.new_zeros(*words.shape, len(ACTIONS))
     for rows in order.split(chunk):
         _say(model, commands, by, weights, rows, words, p)
     return Said(words, p)

@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from equinb.apps.scan.decoding import Said, say
+from equinb.apps.scan.decoding import exact_match, say
 from equinb.apps.scan.grammar import load_split
 from equinb.apps.scan.model import Seq2Seq
 from equinb.apps.scan.training import Data
@@ -169,10 +169,10 @@ def judge(model: Seq2Seq, data: Data, by: Symmetry) -> pd.DataFrame:
         A row a sentence, a column a rule of `RULES`: 1 where it is right, else 0.
     """
     own, branches = say(model, data.commands), speak(model, data.commands, by)
-    views = [_right(words, data.actions) for words in branches.aligned]
+    views = [exact_match(words, data.actions) for words in branches.aligned]
     each = torch.stack(views).double()
     sure = ArgMin(lambda p: -p.amax(-1), tolerance=TIE)
-    at_once: dict[str, Callable[[], Tensor]] = {
+    said: dict[str, Callable[[], Tensor]] = {
         "pretrained": lambda: own.words,
         "equitune": lambda: say(model, data.commands, by).words,
         "equizero": lambda: equizero(model, branches)[0],
@@ -187,7 +187,9 @@ def judge(model: Seq2Seq, data: Data, by: Symmetry) -> pd.DataFrame:
         "equizero, likelihood": lambda: equizero(model, branches, surprise)[0],
         "equizero, published": lambda: published_equizero(branches),
     }
-    found = {rule: _right(words(), data.actions) for rule, words in at_once.items()}
+    found = {
+        rule: exact_match(words(), data.actions) for rule, words in at_once.items()
+    }
     found |= {"random view": each.mean(0), "any view": each.amax(0)}
     return pd.DataFrame({rule: found[rule].double().cpu() for rule in RULES})
 
@@ -226,7 +228,3 @@ def _cut(words: Tensor) -> Tensor:
     """Everything after the first EOS is EOS."""
     over = (words == ACTIONS.eos).cumsum(-1) > 0
     return words.masked_fill(over, ACTIONS.eos)
-
-
-def _right(words: Tensor, actions: Tensor) -> Tensor:
-    return Said(words, words[..., :0]).right(actions)

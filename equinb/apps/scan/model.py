@@ -16,7 +16,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from equinb.apps.scan.words import ACTIONS, COMMANDS
 
-Cell = Literal["RNN", "GRU", "LSTM"]
+Cell = Literal["LSTM", "GRU", "RNN"]
 CELLS: tuple[Cell, ...] = get_args(Cell)
 
 EMBEDDING = 64

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from equinb.apps.scan.decoding import say
+from equinb.apps.scan.decoding import exact_match, say
 from equinb.apps.scan.grammar import load_split
 from equinb.apps.scan.model import Cell, Seq2Seq
 from equinb.apps.scan.words import ACTIONS, COMMANDS, tensors
@@ -54,7 +54,7 @@ class Recipe:
 #: What the published code does: one pair a step.
 PUBLISHED = Recipe(batch=1, pairs=200_000, learning_rate=1e-4)
 #: What the shipped models had.
-BATCHED = Recipe(batch=64, pairs=400_000, learning_rate=1e-3, decay=True)
+BATCHED = Recipe(batch=64, pairs=300_000, learning_rate=1e-3, decay=True)
 
 
 def sentence_losses(
@@ -105,7 +105,7 @@ def load_sets(task: str, seed: int, device: str = "cpu") -> Sets:
     """
     split = load_split(task)
     commands, actions = (part.to(device) for part in tensors(split.train))
-    order = torch.randperm(len(commands), generator=_generator(seed, "division"))
+    order = torch.randperm(len(commands), generator=generator(seed, "division"))
     held = int(len(commands) * VALIDATION)
     test = Data(*(part.to(device) for part in tensors(split.test)))
     validation, train = order[:held], order[held:]
@@ -135,7 +135,7 @@ def pretrain(
     recipe: Recipe,
     visit: Callable[[Look], None] = lambda look: None,
 ) -> Seq2Seq:
-    """Train a model; the state that is best on the validation set is returned.
+    """Train a model from nothing.
 
     Args:
         kind: the recurrent cell.
@@ -143,20 +143,58 @@ def pretrain(
         seed: of the first weights, the order of the pairs, dropout and coins.
         recipe: how.
         visit: called after every look.
+
+    Returns:
+        The model in the state that was best on the validation set, in eval mode.
     """
     torch.manual_seed(seed)
-    device = sets.train.commands.device
-    model = Seq2Seq(kind).to(device)
+    model = Seq2Seq(kind).to(sets.train.commands.device)
+
+    def losses(commands: Tensor, actions: Tensor, forced: bool) -> Tensor:
+        return sentence_losses(model, commands, actions, forced)
+
+    fit(
+        model,
+        losses,
+        lambda: accuracy(model, sets.validation),
+        sets.train,
+        seed,
+        recipe,
+        visit,
+    )
+    return model.eval()
+
+
+def fit(
+    model: Seq2Seq,
+    losses: Callable[[Tensor, Tensor, bool], Tensor],
+    validate: Callable[[], float],
+    data: Data,
+    seed: int,
+    recipe: Recipe,
+    visit: Callable[[Look], None] = lambda look: None,
+) -> None:
+    """Train the weights of a model in place, and leave it in its best state.
+
+    Args:
+        model: the weights, in train mode for its dropout.
+        losses: from commands, actions, and whether the words are told, to `(B,)`; see
+            `sentence_losses`.
+        validate: the accuracy by which the best state is chosen.
+        data: what is learnt from.
+        seed: of the order of the pairs and the coins.
+        recipe: how.
+        visit: called after every look.
+    """
     optimizer = torch.optim.Adam(model.parameters(), recipe.learning_rate, fused=True)
-    coins = _generator(seed, "coins")
+    coins = generator(seed, "coins")
     seen, looks, best, kept = 0, 0, -1.0, {}
-    for rows in _batches(sets.train, recipe, _generator(seed, "order")):
+    for rows in batches(data, recipe, generator(seed, "order")):
         if recipe.decay:
             left = 1 - seen / recipe.pairs
             optimizer.param_groups[0]["lr"] = recipe.learning_rate * left
         forced = torch.rand((), generator=coins).item() < TEACHER_FORCING
-        commands, actions = (part[rows] for part in sets.train)
-        loss = sentence_losses(model, commands, actions, forced).mean()
+        loss = losses(data.commands[rows], data.actions[rows], forced).mean()
         optimizer.zero_grad()
         loss.backward()
         for part in model.encoder_and_decoder:
@@ -166,13 +204,12 @@ def pretrain(
         if seen * recipe.looks < (looks + 1) * recipe.pairs:
             continue
         looks += 1
-        validation = accuracy(model, sets.validation)
+        validation = validate()
         visit(Look(seen, validation))
         if validation > best:
             best = validation
             kept = {name: t.clone() for name, t in model.state_dict().items()}
     model.load_state_dict(kept)
-    return model.eval()
 
 
 def accuracy(model: Seq2Seq, data: Data) -> float:
@@ -183,26 +220,24 @@ def accuracy(model: Seq2Seq, data: Data) -> float:
     training = model.training
     said = say(model.eval(), data.commands)
     model.train(training)
-    return float(said.right(data.actions).float().mean())
+    return float(exact_match(said.words, data.actions).float().mean())
 
 
-def _batches(
-    data: Data, recipe: Recipe, generator: torch.Generator
-) -> Iterator[Tensor]:
+def batches(data: Data, recipe: Recipe, order: torch.Generator) -> Iterator[Tensor]:
     """Rows of `recipe.pairs` pairs, drawn with replacement, of like length."""
     words = (data.commands != COMMANDS.eos).sum(1)
     length = words * (ACTIONS.longest + 1) + (data.actions != ACTIONS.eos).sum(1)
     left = recipe.pairs
     while left > 0:
         drawn = torch.randint(
-            len(words), (min(left, DRAWN * recipe.batch),), generator=generator
+            len(words), (min(left, DRAWN * recipe.batch),), generator=order
         )
         left -= len(drawn)
-        batches = drawn[length[drawn].argsort()].split(recipe.batch)
-        for place in torch.randperm(len(batches), generator=generator).tolist():
-            yield batches[place]
+        parts = drawn[length[drawn].argsort()].split(recipe.batch)
+        for place in torch.randperm(len(parts), generator=order).tolist():
+            yield parts[place]
 
 
-def _generator(seed: int, what: str) -> torch.Generator:
+def generator(seed: int, what: str) -> torch.Generator:
     """Randomness of its own, on the CPU, whatever the device."""
     return torch.Generator().manual_seed(seed * 1000 + sum(map(ord, what)))

@@ -315,7 +315,9 @@ for task in scan.TASKS:
 # %%
 for task, lstm in right.items():
     both = lstm.assign(reach=ceiling[task]).groupby("reach")
-    print(task, (100 * both[["equitune", "equizero"]].mean()).round(1), sep="\n")
+    print(
+        task, (100 * both[["equitune", "equizero"]].mean()).round(1), sep="\n"
+    )
 
 # %% tags=["hide-cell"]
 for task, lstm in right.items():
@@ -503,7 +505,7 @@ pd.DataFrame(table, index=scan.ACTIONS.words).map("{:.1e}".format)
 few = scan.Data(*(part[::20] for part in sets.test))
 for name in ("Verb", "Verbs"):
     said = scan.say(model, few.commands, scan.symmetry(name))
-    share = said.right(few.actions).double().mean()
+    share = scan.exact_match(said.words, few.actions).double().mean()
     print(f"equitune, {name}: {share:.1%} of {len(few.actions)}")
 assert share > 0.8
 
@@ -530,7 +532,7 @@ assert share > 0.8
 direction = scan.symmetry("Direction")
 branches = scan.speak(model, few.commands, direction)
 words, _ = scan.equizero(model, branches)
-right_ones = scan.Said(words, branches.p[0]).right(few.actions)
+right_ones = scan.exact_match(words, few.actions)
 print(f"equizero, Direction: {right_ones.double().mean():.1%}")
 reach = scan.reachable("add_jump", direction, few.commands)
 print(f"within reach: {reach.double().mean():.1%}")

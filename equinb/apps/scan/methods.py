@@ -187,9 +187,7 @@ def judge(model: Seq2Seq, data: Data, by: Symmetry) -> pd.DataFrame:
         "equizero, likelihood": lambda: equizero(model, branches, surprise)[0],
         "equizero, published": lambda: published_equizero(branches),
     }
-    found = {
-        rule: exact_match(words(), data.actions) for rule, words in at_once.items()
-    }
+    found = {rule: exact_match(words(), data.actions) for rule, words in said.items()}
     found |= {"random view": each.mean(0), "any view": each.amax(0)}
     return pd.DataFrame({rule: found[rule].double().cpu() for rule in RULES})
 

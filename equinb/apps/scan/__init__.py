@@ -8,12 +8,14 @@ Commands and actions are ids, `(batch, words)`, padded with EOS.
 from equinb.apps.scan.decoding import LONGEST, Said, exact_match, say
 from equinb.apps.scan.grammar import Pair, Split, all_pairs, interpret, load_split
 from equinb.apps.scan.methods import (
+    BOUNDS,
     RULES,
     TIE,
     Branches,
     certainty,
     certainty_of_slots,
     equizero,
+    every,
     judge,
     published_equitune,
     published_equizero,
@@ -39,6 +41,7 @@ from equinb.apps.scan.words import (
     COMMANDS,
     Symmetry,
     Vocabulary,
+    cycle,
     symmetry,
     tensors,
 )
@@ -46,6 +49,7 @@ from equinb.apps.scan.words import (
 __all__ = [
     "ACTIONS",
     "BATCHED",
+    "BOUNDS",
     "CELLS",
     "COMMANDS",
     "LONGEST",
@@ -68,7 +72,9 @@ __all__ = [
     "all_pairs",
     "certainty",
     "certainty_of_slots",
+    "cycle",
     "equizero",
+    "every",
     "exact_match",
     "fit",
     "interpret",

@@ -33,6 +33,12 @@ LARGER: dict[str, tuple[str, ...]] = {
     "add_jump": ("Verbs", "Verb x Direction"),
     "around_right": (),
 }
+LARGER_RULES = (
+    "equitune",
+    "equizero",
+    "equitune, published",
+    "equizero, published",
+)
 
 
 @dataclass(frozen=True)
@@ -84,7 +90,8 @@ def work(options: ScanOptions, job: Job, device: str, report: Report) -> Made:
     sets = load_sets(task, job.seed, device)
     rows = []
     for done, (group, name) in enumerate(_parts(options, task)):
-        right = judge(model, getattr(sets, name), symmetry(group))
+        rules = None if group == SYMMETRY[task] else LARGER_RULES
+        right = judge(model, getattr(sets, name), symmetry(group), rules)
         rows += [
             {"group": group, "set": name, "rule": rule, "accuracy": float(value)}
             for rule, value in right.mean().items()

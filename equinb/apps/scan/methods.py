@@ -6,7 +6,7 @@ averaged and what is scored. `RULES` names every reading that is measured here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -20,26 +20,11 @@ from equinb.apps.scan.training import Data
 from equinb.apps.scan.words import ACTIONS, Symmetry, tensors
 from equinb.equitune import Uniform
 from equinb.equizero import ArgMin
-from equinb.symmetrized import Orbit, TensorMap
+from equinb.symmetrized import Orbit, TensorMap, Weighting
 
 #: Two scores of sentences tie within this: a few roundings of a probability. The core's
 #: own tolerance would call two sentences a tie of which both are nearly certain.
 TIE = 1e-6
-
-#: How a method can be carried over to sentences. The first three are as defined.
-RULES = {
-    "pretrained": "the model by itself",
-    "equitune": "one symmetrized distribution of the next word; all views follow it",
-    "equizero": "the view that is surest of a word on average, ties averaged",
-    "equitune, log-probabilities": "as equitune, with the geometric mean",
-    "equitune, place by place": "each view speaks for itself; mean of p at each place",
-    "equitune, published": "each view by itself; mean of log p, zero after its end",
-    "equizero, word by word": "the surest view is chosen anew for every word",
-    "equizero, likelihood": "the view whose whole sentence is the likeliest",
-    "equizero, published": "the surest view over 50 slots, unused ones count 1/8",
-    "random view": "the mean over the views: what choosing at random would give",
-    "any view": "right if one of the views is: no choice can do better",
-}
 
 
 @dataclass(frozen=True)
@@ -157,39 +142,42 @@ def published_equizero(branches: Branches) -> Tensor:
     return _pick(branches.aligned, scores.argmin(0))
 
 
-def judge(model: Seq2Seq, data: Data, by: Symmetry) -> pd.DataFrame:
+def judge(
+    model: Seq2Seq, data: Data, by: Symmetry, rules: Sequence[str] | None = None
+) -> pd.DataFrame:
     """Which sentences each rule gets right.
 
     Args:
         model: in eval mode.
         data: commands and the right actions.
         by: the symmetry.
+        rules: names of `RULES`; None for all of them.
 
     Returns:
-        A row a sentence, a column a rule of `RULES`: 1 where it is right, else 0.
+        A row a sentence, a column a rule and, last, a bound of `BOUNDS`: 1 where it is
+        right, else 0; the mean over views for the random one.
+
+    Raises:
+        ValueError: for a rule that is none.
     """
-    own, branches = say(model, data.commands), speak(model, data.commands, by)
+    rules = tuple(RULES) if rules is None else rules
+    unknown = [rule for rule in rules if rule not in RULES]
+    if unknown:
+        raise ValueError(f"There is no rule {unknown[0]!r}; there are: {[*RULES]}.")
+    branches = speak(model, data.commands, by)
+    found = {
+        rule: exact_match(RULES[rule].say(model, branches), data.actions).double()
+        for rule in rules
+    }
     views = [exact_match(words, data.actions) for words in branches.aligned]
     each = torch.stack(views).double()
-    sure = ArgMin(lambda p: -p.amax(-1), tolerance=TIE)
-    said: dict[str, Callable[[], Tensor]] = {
-        "pretrained": lambda: own.words,
-        "equitune": lambda: say(model, data.commands, by).words,
-        "equizero": lambda: equizero(model, branches)[0],
-        "equitune, log-probabilities": lambda: (
-            say(model, data.commands, by, GeometricMean()).words
-        ),
-        "equitune, place by place": lambda: _cut(
-            branches.orbit().aligned.mean(0).argmax(-1)
-        ),
-        "equitune, published": lambda: published_equitune(branches),
-        "equizero, word by word": lambda: say(model, data.commands, by, sure).words,
-        "equizero, likelihood": lambda: equizero(model, branches, surprise)[0],
-        "equizero, published": lambda: published_equizero(branches),
-    }
-    found = {rule: exact_match(words(), data.actions) for rule, words in said.items()}
     found |= {"random view": each.mean(0), "any view": each.amax(0)}
-    return pd.DataFrame({rule: found[rule].double().cpu() for rule in RULES})
+    return pd.DataFrame({rule: right.cpu() for rule, right in found.items()})
+
+
+def every(data: Data, step: int) -> Data:
+    """Each `step`-th pair of a data set, for a look that is quick and fair."""
+    return Data(data.commands[::step], data.actions[::step])
 
 
 def reachable(task: str, by: Symmetry, commands: Tensor) -> Tensor:
@@ -202,6 +190,19 @@ def reachable(task: str, by: Symmetry, commands: Tensor) -> Tensor:
     return torch.tensor(
         [[tuple(view) in known for view in part] for part in views.tolist()]
     ).any(0)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A way to carry a method over to sentences.
+
+    Attributes:
+        what: in words.
+        say: from the model and what it says to each view to words, `(N, 50)`.
+    """
+
+    what: str
+    say: Callable[[Seq2Seq, Branches], Tensor]
 
 
 class GeometricMean(Uniform):
@@ -226,3 +227,56 @@ def _cut(words: Tensor) -> Tensor:
     """Everything after the first EOS is EOS."""
     over = (words == ACTIONS.eos).cumsum(-1) > 0
     return words.masked_fill(over, ACTIONS.eos)
+
+
+def _jointly(weights: Weighting | None = None) -> Callable[[Seq2Seq, Branches], Tensor]:
+    """Words from one symmetrized distribution of the next word."""
+    return lambda model, branches: (
+        say(model, branches.commands, branches.by, weights).words
+    )
+
+
+#: Every reading that is measured here. The first three are as defined.
+RULES = {
+    "pretrained": Rule(
+        "the model by itself",
+        lambda model, branches: branches.aligned[branches.by.group.identity],
+    ),
+    "equitune": Rule(
+        "one symmetrized distribution of the next word; all views follow it",
+        _jointly(),
+    ),
+    "equizero": Rule(
+        "the view that is surest of a word on average; ties averaged",
+        lambda model, branches: equizero(model, branches)[0],
+    ),
+    "equitune, log-probabilities": Rule(
+        "as equitune, with the geometric mean", _jointly(GeometricMean())
+    ),
+    "equitune, place by place": Rule(
+        "each view speaks for itself; mean of p at each place",
+        lambda model, branches: _cut(branches.orbit().aligned.mean(0).argmax(-1)),
+    ),
+    "equitune, published": Rule(
+        "each view speaks for itself; mean of log p, zero after its end",
+        lambda model, branches: published_equitune(branches),
+    ),
+    "equizero, word by word": Rule(
+        "the surest view is chosen anew for every word",
+        _jointly(ArgMin(lambda p: -p.amax(-1), tolerance=TIE)),
+    ),
+    "equizero, likelihood": Rule(
+        "the view whose whole sentence is the likeliest; ties averaged",
+        lambda model, branches: equizero(model, branches, surprise)[0],
+    ),
+    "equizero, published": Rule(
+        "the surest view over 50 slots, where empty ones count 1/8; the first of ties",
+        lambda model, branches: published_equizero(branches),
+    ),
+}
+
+#: No methods, but what any choice of a view lies between.
+BOUNDS = {
+    "random view": "what choosing at random would give, on average",
+    "any view": "right if one of the views is: no choice can do better",
+}

@@ -144,7 +144,9 @@ def command_of(
         if value != usual[key]:
             flag = key.replace("_", "-")
             if isinstance(value, bool):
-                command += f" --{flag}" if value else f" --no-{flag}"
+                *outer, last = flag.split(".")
+                named = ".".join([*outer, last if value else f"no-{last}"])
+                command += f" --{named}"
             else:
                 shown = value if isinstance(value, (list, tuple)) else [value]
                 command += f" --{flag} {' '.join(map(str, shown))}"

@@ -12,6 +12,7 @@ import torch
 from toy import TOY
 
 from equinb import lab
+from equinb.apps import load_experiment
 from equinb.lab import parallel, runner
 from equinb.lab.provenance import Provenance
 
@@ -151,6 +152,17 @@ def test_rows_keep_the_date_of_their_making(tmp_path, monkeypatch):
 def test_the_record_names_the_device(tmp_path):
     command = runner.command_of(TOY, "quick", [0], TOY.config("quick"), "cuda")
     assert command == "equinb run toy --preset quick --seeds 0 --device cuda"
+
+
+def test_the_command_names_options_of_options():
+    training = load_experiment("scan-pretraining")
+    config = training.config("quick")
+    recipe = replace(config.recipe, pairs=640, decay=False)
+    config = replace(config, recipe=recipe, cells=("RNN", "GRU"))
+    assert runner.command_of(training, "quick", [0, 1], config) == (
+        "equinb run scan-pretraining --preset quick --seeds 0-1 "
+        "--recipe.pairs 640 --recipe.no-decay --cells RNN GRU"
+    )
 
 
 def test_killed_at_every_write_a_run_ends_with_the_same_files(tmp_path):

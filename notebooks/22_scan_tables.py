@@ -69,7 +69,7 @@ torch.set_num_threads(1)
 training, made = lab.load_result("scan-pretraining-small")
 print(made)
 
-# %% mystnb={"figure": {"name": "fig-scan-training", "caption": "Accuracy on the validation set over the course of training, one line a model, for three kinds of cell; 18 models."}, "image": {"alt": "ALT"}}
+# %% mystnb={"figure": {"name": "fig-scan-training", "caption": "Accuracy on the validation set over the course of training, one line a model, for three kinds of cell; 18 models."}, "image": {"alt": "LSTMs and GRUs rise to nearly one, with dips on the way; RNNs rise more slowly and stay a little below."}}
 seen = training[training["set"] == "validation"]
 for at, cell in enumerate(scan.CELLS):
     lines = seen[seen["cell"] == cell].groupby(["task", "seed"])
@@ -79,6 +79,8 @@ for at, cell in enumerate(scan.CELLS):
     plt.plot([], [], color=colour, label=cell)
 plt.gca().set(xlabel="thousand pairs", ylabel="accuracy", ylim=(0, 1.02))
 _ = plt.legend()
+last = seen[seen["pairs"] == seen["pairs"].max()].groupby("cell")["accuracy"]
+assert last.min()["RNN"] < last.min()[["LSTM", "GRU"]].min()
 
 # %%
 kept = training[training["set"] != "validation"]
@@ -117,7 +119,8 @@ def summed(cell, recipe="batched", groups=("Verb", "Direction")):
 
 def shown(table):
     text = table.map("{:.1f}".format)
-    return text["mean"] + " (" + text["std"] + ")"
+    spread = " (" + text["std"] + ")"
+    return text["mean"] + spread.where(table["std"].notna(), "")
 
 
 # %%
@@ -178,8 +181,21 @@ readings = {
 far = pd.DataFrame({name: distance(ours) for name, ours in readings.items()})
 far.unstack("set").round(1)
 
+# %% tags=["hide-cell"]
+assert (far.xs("test", level="set").abs() < 2).all(axis=None)
+beyond = far[(far.abs() > 2).any(axis=1)].index
+assert set(beyond) == {("pretrained", "add_jump", "validation")}
+assert (far["as published"].drop("pretrained").abs() < 2).all()
+
 # %% [markdown]
-# VERDICT-TABLE2
+# Every test accuracy of the paper lies within two such deviations of ours, under both
+# readings. One number of twelve does not: the validation accuracy of the LSTM by itself
+# on *add jump*, where ours is nearly perfect. Our recipe simply gets further, as the
+# control below shows.
+#
+# So Table 2 stands: equizero is far ahead of equitune, and equitune of nothing. But a
+# distance in deviations hides how *wide* some of these are. The published readings move
+# a lot between seeds, and the definition of equizero does not. Why?
 #
 # ## Which choice decides
 #
@@ -197,7 +213,7 @@ for name, what in scan.BOUNDS.items():
 choices = summed("LSTM").xs("test", level="set")
 choices["mean"].unstack("task").round(1)
 
-# %% mystnb={"figure": {"name": "fig-scan-choices", "caption": "Accuracy on the test sets under every reading, LSTMs. A small mark is one seed, a large one the mean of three. Dashed: the share of the test that the group can reach."}, "image": {"alt": "ALT"}}
+# %% mystnb={"figure": {"name": "fig-scan-choices", "caption": "Accuracy on the test sets under every reading, LSTMs. A small mark is one seed, a large one the mean of three. Dashed: the share of the test that the group can reach."}, "image": {"alt": "On both tasks equizero by words or by likelihood lies at the dashed ceiling, all three seeds together. The published score lies there on around right and is spread out on add jump. All readings of equitune, and equizero word by word, lie far to the left."}}
 readings = [rule for rule in scan.RULES if rule != "pretrained"]
 tests = rows[(rows["cell"] == "LSTM") & (rows["recipe"] == "batched")]
 tests = tests[tests["set"] == "test"]
@@ -216,8 +232,35 @@ for task, ax in plots.panels(titles, height=6.2):
     ax.set_yticks(range(len(readings)), readings[::-1], fontsize=9)
     ax.set(xlim=(0, 1))
 
+# %% tags=["hide-cell"]
+mean, std = choices["mean"].unstack("task"), choices["std"].unstack("task")
+equitunes = mean.loc[[n for n in readings if n.startswith("equitune")]]
+sentence = ["equizero", "equizero, likelihood"]
+assert (equitunes.max() < mean.loc[sentence].min() - 20).all()
+assert (mean.loc["equizero, word by word"] < mean.loc["equizero"] - 40).all()
+assert mean.loc["equizero, published", "add_jump"] < 70
+assert std.loc["equizero, published", "add_jump"] > 10
+assert std.loc["equizero", "add_jump"] < 1
+assert mean.loc["equizero, published", "around_right"] > 83
+joint, places = mean.loc["equitune"], mean.loc["equitune, published"]
+assert joint["add_jump"] > places["add_jump"] + 10
+assert joint["around_right"] < places["around_right"] - 30
+geometric = mean.loc["equitune, log-probabilities"]
+assert geometric["add_jump"] < joint["add_jump"] - 10
+
 # %% [markdown]
-# VERDICT-CHOICES
+# What the readings are worth, from the greatest effect to the least:
+#
+# - **Choosing or averaging.** Every reading of equitune stays far below the two clean
+#   readings of equizero, on both tasks.
+# - **A choice for the sentence, or for each word.** Chosen anew for every word, equizero
+#   is as poor as equitune: one sure mistake is enough, and all views must go on from it.
+# - **Joint or independent branches, for equitune.** It cuts both ways: the joint
+#   distribution is better on *add jump*, branches averaged place by place on *around
+#   right*. The mean of probabilities beats that of log-probabilities on *add jump*.
+# - **What the score is a mean of.** Over words, or as a likelihood, equizero reaches the
+#   dashed ceiling on both tasks. Over 50 slots it does so on *around right*; on *add
+#   jump* it depends on the seed.
 #
 # ### A score that follows the longer answer
 #
@@ -262,19 +305,43 @@ found = pd.DataFrame({key: summary(picks(*key)) for key in tasks}).T
 assert (found["right, if not"] > 0.9).all()
 assert found["own answer longer"].max() > 0.3
 assert found["right, if longer"].max() < 0.5
+assert (found.loc["around_right", "own answer longer"] == 0).all()
 
 # %% [markdown]
-# VERDICT-LENGTH
+# In percent. If the model's own, wrong answer is not longer, the score finds the right view
+# nearly always. If it is longer, seldom or never. How often it is longer is an accident
+# of the seed, as mistakes are, and the accuracy in Table 2 inherits that accident. On
+# *around right* the wrong answers are never longer, and the score does no harm.
 #
 # ## One pair a step, or many
 #
 # > "LSTMs were trained for 200K iterations." {cite:p}`basu2023efficient`
 #
-# In plain words: the published code shows the model one pair at a time. Ours sees many
-# at a time, which is several times as fast on a CPU. Does it change the table? As a control, LSTMs trained by the
-# published recipe, judged in the same run:
+# In plain words: the published code shows the model one pair at a time. Ours sees many at
+# a time, which is several times as fast on a CPU. Does it change the table? As a control,
+# one LSTM a task was trained by the published recipe, one pair a step.
 
 # %%
+alone, made = lab.load_result("scan-pretraining-paper")
+print(made)
+
+# %%
+names = {"one by one": alone, "batched": training[training["cell"] == "LSTM"]}
+course = {
+    name: part[part["set"] == "validation"]
+    .assign(seen=lambda part: part["pairs"].round(-4))
+    .pivot_table("accuracy", "seen", "task")
+    for name, part in names.items()
+}
+(100 * pd.concat(course, axis=1)).round(1)
+
+# %% [markdown]
+# The validation accuracy over the pairs seen, in percent; the mean over seeds where there
+# are more. CONTROL-COURSE
+
+# %%
+judged_alone, _ = lab.load_result("scan-small")
+rows = pd.concat([rows, judged_alone])
 control = beside("LSTM", "published").xs("test", level="set")
 control["as defined, batched"] = beside()["as defined"].xs("test", level="set")
 control
@@ -293,8 +360,18 @@ beside("GRU").xs("test", level="set")
 # %%
 beside("RNN").xs("test", level="set")
 
+# %% tags=["hide-cell"]
+for cell in ("GRU", "RNN"):
+    mean = summed(cell)["mean"].xs("test", level="set").unstack("task")
+    assert (mean.loc["equizero"] > mean.loc["equitune"] + 40).all()
+    assert (mean.loc["equizero"] > 70).all()
+    gap = mean.loc["any view"] - mean.loc["equizero"]
+    assert gap.between(0, 2.5).all()
+
 # %% [markdown]
-# VERDICT-CELLS
+# The picture is the same for all cells: equizero comes within a few points of what any
+# choice could reach, and is far ahead of equitune. The paper says that it observed
+# "similar results for RNNs and GRUs" {cite:p}`basu2023efficient`; so do we.
 #
 # ## Larger groups
 #
@@ -307,10 +384,21 @@ jump = rows[(rows["task"] == "add_jump") & (rows["set"] == "test")]
 jump = jump[(jump["cell"] == "LSTM") & (jump["recipe"] == "batched")]
 by = jump.groupby(["rule", "group"], sort=False)["accuracy"]
 larger = shown(100 * by.agg(["mean", "std"])).unstack("group")
-larger.dropna()
+larger = larger.dropna()
+larger
+
+# %% tags=["hide-cell"]
+mean = 100 * by.mean().unstack("group")
+assert mean.loc["equizero", "Verbs"] > 97
+assert mean.loc["equitune", "Verbs"] > mean.loc["equitune", "Verb"] + 40
+nothing = (mean["Verb x Direction"] - mean["Verb"]).abs()
+assert nothing.max() < 5
 
 # %% [markdown]
-# VERDICT-LARGER
+# With four verbs equizero solves *add jump*, and equitune nearly does: views that know the
+# command are now the majority. Adding the swap of directions brings next to nothing,
+# since a view with the other direction has the same *jump* in it. What counts is
+# not the size of a group but whom it reaches.
 #
 # ## Where the errors are
 #
@@ -339,7 +427,7 @@ judged["with run"] = ["run" in command for command in commands]
 by = judged.groupby(["with run", "how"])[methods].mean()
 (100 * by).round(1)
 
-# %% mystnb={"figure": {"name": "fig-scan-length", "caption": "Accuracy by the number of actions that a command asks for, for test commands of add jump within reach of the group; one LSTM."}, "image": {"alt": "ALT"}}
+# %% mystnb={"figure": {"name": "fig-scan-length", "caption": "Accuracy by the number of actions that a command asks for, for test commands of add jump within reach of the group; one LSTM."}, "image": {"alt": "Equizero stays near one at every length. Equitune falls from most of the short commands to few of the long ones. The pretrained model stays near zero."}}
 judged["length"] = (test.actions != scan.ACTIONS.eos).sum(1).numpy()
 near = judged[~judged["with run"]]
 groups = near.groupby(pd.cut(near["length"], range(0, 49, 6)), observed=True)
@@ -352,8 +440,17 @@ plt.gca().set(
 )
 _ = plt.legend()
 
+within, beyond = by.loc[False], by.loc[True]
+assert within["equizero"].min() > 0.95 > 0.1 > beyond["equizero"].max()
+assert (beyond["equitune"] > beyond["equizero"]).all()
+few, many = groups["equitune"].mean().iloc[[0, -1]]
+assert few > many + 0.4
+
 # %% [markdown]
-# VERDICT-ERRORS
+# What equizero gets wrong are the commands that hold *run* as well, whatever is asked of
+# the jump: beyond reach. There equitune is right at times, and it is the better method
+# for those. Within reach it loses with every word more: each is one more toss of
+# the coin, while a choice for the whole sentence is made once.
 #
 # ## Paper and here
 #
@@ -365,7 +462,7 @@ _ = plt.legend()
 # | equitune, equizero | one reading each [code] | that reading, the definition, and what lies between |
 # | Tab. 2 | LSTM | LSTM, beside the paper |
 # | Tab. 8 and 9 | values not available to us | GRU and RNN |
-# | finding | "equizero outperforms other methods" | PAPER-FINDING |
+# | finding | "equizero outperforms other methods" | it does, for all cells; by how much depends on the reading, and its limit is the reach of the group |
 #
 # Rows marked [code] were read from the authors' published code.
 #

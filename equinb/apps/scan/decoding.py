@@ -65,9 +65,13 @@ def say(
 ) -> Said:
     """Greedy decoding of commands, symmetrized.
 
+    The distributions are equivariant; so are the words, except where an element leaves
+    a command as it is and moves its likeliest word: of words that tie, the first is
+    said.
+
     Args:
-        model: in eval mode.
-        commands: `(N, 10)` ids.
+        model: in eval mode; a new one is not, and would decode with dropout.
+        commands: `(N, 10)` ids, one at least.
         by: the symmetry; None for the model by itself.
         weights: what weighs the views: a `Weighting` that is asked before every word
             (`Uniform` if None), or `(|G|, N)` of weights that hold for the sentence.

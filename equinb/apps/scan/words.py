@@ -106,7 +106,11 @@ class Symmetry:
         return self.commands.group
 
     def __mul__(self, other: Symmetry) -> Symmetry:
-        """Both symmetries at once, for swaps that have no word in common."""
+        """Both symmetries at once, for swaps that have no word in common.
+
+        Swaps of the same words, such as Verb and Verbs, are no action together;
+        `check_action` shows it.
+        """
         mine = (self.commands, self.actions, self.logits)
         yours = (other.commands, other.actions, other.logits)
         both = (Product(a, b) for a, b in zip(mine, yours, strict=True))

@@ -185,7 +185,7 @@ far.unstack("set").round(1)
 assert (far.xs("test", level="set").abs() < 2).all(axis=None)
 beyond = far[(far.abs() > 2).any(axis=1)].index
 assert set(beyond) == {("pretrained", "add_jump", "validation")}
-assert (far["as published"].drop("pretrained").abs() < 2).all()
+assert (far["as published"].drop("pretrained", level="rule").abs() < 2).all()
 
 # %% [markdown]
 # Every test accuracy of the paper lies within two such deviations of ours, under both
@@ -193,9 +193,23 @@ assert (far["as published"].drop("pretrained").abs() < 2).all()
 # on *add jump*, where ours is nearly perfect. Our recipe simply gets further, as the
 # control below shows.
 #
-# So Table 2 stands: equizero is far ahead of equitune, and equitune of nothing. But a
-# distance in deviations hides how *wide* some of these are. The published readings move
-# a lot between seeds, and the definition of equizero does not. Why?
+# So Table 2 stands: equizero is far ahead of equitune. And the paper's equizero lies just
+# below what the grammar and the group allow:
+
+# %%
+reach = {}
+for task in scan.TASKS:
+    x = scan.tensors(scan.load_split(task).test)[0]
+    by = scan.symmetry(scan.SYMMETRY[task])
+    reach[task] = scan.reachable(task, by, x).double().mean()
+    value = paper.loc[("equizero", task, "test"), "mean"]
+    print(f"{task:12} paper {value}, within reach {100 * reach[task]:.1f}")
+    assert 0 < 100 * reach[task] - value < 3
+
+# %% [markdown]
+# But a distance in deviations hides how *wide* some of these are. On *add jump* the
+# published reading of equizero moves by many points between our seeds, its definition
+# by hardly one. Why?
 #
 # ## Which choice decides
 #
@@ -226,9 +240,7 @@ for task, ax in plots.panels(titles, height=6.2):
         style = plots.METHOD_STYLE[name.split(",")[0]]
         ax.plot(table[name], [place] * 3, ls="", ms=4, alpha=0.5, **style)
         ax.plot(table[name].mean(), place, ms=9, **style)
-    x = scan.tensors(scan.load_split(task).test)[0]
-    reach = scan.reachable(task, by, x).double().mean()
-    ax.axvline(reach, color="0.5", ls="--", lw=1)
+    ax.axvline(reach[task], color="0.5", ls="--", lw=1)
     ax.set_yticks(range(len(readings)), readings[::-1], fontsize=9)
     ax.set(xlim=(0, 1))
 

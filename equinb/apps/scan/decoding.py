@@ -1,6 +1,6 @@
 """Saying a sentence, word by word, with all views of its command at once.
 
-The next word is drawn from one symmetrized distribution,
+The next word is the likeliest of one symmetrized distribution,
 
     p_G(y_t | y_<t, x) = sum over g of  w_g · g^-1 p(. | g y_<t, g x),
 

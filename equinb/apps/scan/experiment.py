@@ -3,6 +3,9 @@
 equinb run scan --preset quick                 # one LSTM a task, the test sets
 equinb run scan --preset small --seeds 0       # LSTMs trained one pair a step
 equinb run scan --preset paper --seeds 0-2     # all cells, and larger groups
+
+The one-by-one models are those of `scan-pretraining --preset paper`; all others are
+those of its preset `small`.
 """
 
 from __future__ import annotations

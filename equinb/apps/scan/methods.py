@@ -183,7 +183,8 @@ def every(data: Data, step: int) -> Data:
 def reachable(task: str, by: Symmetry, commands: Tensor) -> Tensor:
     """`(N,)`: whether some view of a command is in the training set of a task.
 
-    It is a matter of the grammar and of the group; no model is asked.
+    It is a matter of the grammar and of the group; no model is asked. The training set
+    is whole, with the part that is held back for validation.
     """
     known = set(map(tuple, tensors(load_split(task).train)[0].tolist()))
     views = by.commands.orbit(commands)
@@ -275,7 +276,8 @@ RULES = {
     ),
 }
 
-#: No methods, but what any choice of a view lies between.
+#: No methods: the level of chance, which a bad choice may fall below, and the most that
+#: a choice of view can reach.
 BOUNDS = {
     "random view": "what choosing at random would give, on average",
     "any view": "right if one of the views is: no choice can do better",

@@ -1,4 +1,4 @@
-"""The sequence-to-sequence network of the paper: recurrent, with attention.
+"""The sequence-to-sequence network of the published code: recurrent, with attention.
 
 Gordon et al. (ICLR 2020) trained it on SCAN, and the paper symmetrizes it: a
 bidirectional encoder of 64 units a direction, and a decoder of 128 units that looks at
@@ -87,7 +87,12 @@ class Seq2Seq(nn.Module):
         return encoder, [p for p in self.parameters() if p not in theirs]
 
     def encode(self, commands: Tensor) -> tuple[Memory, State]:
-        """Read commands, `(B, words)` ids, padded with EOS."""
+        """Read commands, `(B, words)` ids, padded with EOS.
+
+        Returns:
+            What the decoder may look at, and its first state: the last states of both
+            directions, side by side.
+        """
         lengths = (commands != COMMANDS.eos).sum(1) + 1
         longest = int(lengths.max())
         embedded = self.command_embedding(commands[:, :longest])

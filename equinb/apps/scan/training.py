@@ -241,7 +241,7 @@ def batches(data: Data, recipe: Recipe, order: torch.Generator) -> Iterator[Tens
 def generator(seed: int, what: str) -> torch.Generator:
     """Randomness from a seed and a name, on the CPU, whatever the device.
 
-    Names of equal letters share it, as "order" and "coins" do by accident: a coin and a
-    row are made from the same number, by other bits of it.
+    Names whose letter codes have the same sum share it, as "order" and "coins" do by
+    accident: a coin and a row are then made from the same number, by other bits of it.
     """
     return torch.Generator().manual_seed(seed * 1000 + sum(map(ord, what)))

@@ -362,7 +362,7 @@ assert (found.loc["around_right", "longer"] == 0).all()
 #
 # In plain words: the published code shows the model one pair at a time. Ours sees many at
 # a time. Does it change the table? As a control, LSTMs were trained by the published
-# recipe as a whole. These are the two:
+# recipe as a whole, one a task. These are the two:
 
 # %%
 print(scan.PUBLISHED, scan.BATCHED, sep="\n")
@@ -373,17 +373,25 @@ print(made)
 
 # %%
 names = {"one by one": alone, "batched": training[training["cell"] == "LSTM"]}
-course = {
-    name: part[part["set"] == "validation"]
-    .assign(seen=lambda part: part["pairs"].round(-4))
-    .pivot_table("accuracy", "seen", "task")
+best = {
+    name: part[part["set"] == "validation, shipped"]
+    .groupby("task")["accuracy"]
+    .agg(["min", "max"])
     for name, part in names.items()
 }
-(100 * pd.concat(course, axis=1)).round(1)
+(100 * pd.concat(best, axis=1)).round(1)
+
+# %% tags=["hide-cell"]
+for task in scan.TASKS:
+    theirs = paper.loc[("pretrained", task, "validation"), "mean"] / 100
+    assert best["one by one"]["max"][task] < theirs
+    assert theirs < best["batched"]["min"][task]
 
 # %% [markdown]
-# The validation accuracy over the pairs seen, in percent; the mean over seeds where there
-# are more. CONTROL-COURSE
+# Validation accuracy in percent, the least and the greatest over seeds. The recipe moves it,
+# and the paper's values lie between the two. Ours sees more pairs, with larger steps at
+# first and smaller ones at last, and gets further; which of these it is we did not ask.
+# That is the one number of Table 2 that is not within two deviations. And the methods?
 
 # %%
 judged_alone, _ = lab.load_result("scan-small")
@@ -392,8 +400,18 @@ control = beside("LSTM", "published").xs("test", level="set")
 control["as defined, batched"] = beside()["as defined"].xs("test", level="set")
 control
 
+# %% tags=["hide-cell"]
+mean = summed("LSTM", "published")["mean"].xs("test", level="set")
+mean = mean.unstack("task")
+assert (mean.loc["any view"] - mean.loc["equizero"] < 3).all()
+assert (mean.loc["equizero"] > mean.loc["equitune"] + 20).all()
+assert (mean.loc["equizero"] > mean.loc["equitune, published"] + 50).all()
+assert mean.loc["equizero, published", "add_jump"] < 70
+
 # %% [markdown]
-# VERDICT-CONTROL
+# Test accuracy in percent. One seed a task is little, but nothing turns around: equizero is close to
+# *any view*, equitune far below, and the published score loses several points on *add
+# jump* here too. So batches are not needed for that loss.
 #
 # ## Tables 8 and 9
 #
@@ -577,7 +595,8 @@ joined.round(1)
 # - The choices are the average, the score, the level at which one chooses, and the group.
 # - Where the published score fails was found by asking when it picks rightly: when the
 #   wrong answer is not the longer one.
-# - Training one pair a step, or many: RECAP-CONTROL
+# - Training by the published recipe, one pair a step, moves the validation accuracy and
+#   turns no order of the methods around.
 # - The errors that equizero leaves are the commands that hold both swapped words.
 #
 # ## Exercises

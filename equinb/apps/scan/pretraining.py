@@ -2,7 +2,7 @@
 
 equinb run scan-pretraining --preset quick             # one LSTM a task, much shortened
 equinb run scan-pretraining --preset small --seeds 0-2 # the models that ship
-equinb run scan-pretraining --preset paper --seeds 0-2 # one pair a step, as published
+equinb run scan-pretraining --preset paper --seeds 0   # one pair a step, as published
 """
 
 from __future__ import annotations

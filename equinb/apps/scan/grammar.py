@@ -1,7 +1,7 @@
 """SCAN, generated: every command of its grammar, what it means, and the two splits.
 
 The data set of Lake and Baroni (ICML 2018) is all of a small grammar, so that no file
-is needed. Actions are written without the "I_" of the original files.
+is needed. Actions are written without the prefix `I_` of the original files.
 """
 
 from __future__ import annotations

@@ -379,7 +379,10 @@ print(read("jump and run twice", by=scan.symmetry("Verbs")).iloc[:, 1:])
 # and (4) apply as they stand:
 #
 # $$
-# p_G(y \mid y_{<t}, x) = \sum_{g \in G} w_g \; p(g y \mid g y_{<t}, g x)
+# \begin{aligned}
+# p_G(y &\mid y_{<t}, x) \\
+# &= \sum_{g \in G} w_g \; p(g y \mid g y_{<t}, g x)
+# \end{aligned}
 # $$ (eq-scan-next-word)
 #
 # To check it with the tools of the [first pages](03_equivariance.ipynb), write the words

@@ -306,9 +306,12 @@ wrong = np.flatnonzero(right["add_jump"]["any view"] == 0)
 test_commands = [p.command for p in scan.load_split("add_jump").test]
 for i in wrong[:300:60]:
     print(test_commands[i])
+both = sum("run" in test_commands[i] for i in wrong)
+print(f"with jump and run: {both} of {len(wrong)}")
+assert both > 0.99 * len(wrong)
 
 # %% [markdown]
-# These hold *jump* and *run* both. Swap the two words, and there is still a jump in a place
+# Nearly all hold *jump* and *run* both. Swap the two words, and there is still a jump in a place
 # where the training set has none. (On *around right* it is "around right" with "around
 # left".) A view helps if the training set knows it, and a {term}`group` of two elements
 # has one other view to offer. That can be counted without any model: which test commands

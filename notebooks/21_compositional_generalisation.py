@@ -306,6 +306,8 @@ wrong = np.flatnonzero(right["add_jump"]["any view"] == 0)
 test_commands = [p.command for p in scan.load_split("add_jump").test]
 for i in wrong[:300:60]:
     print(test_commands[i])
+
+# %%
 both = sum("run" in test_commands[i] for i in wrong)
 print(f"with jump and run: {both} of {len(wrong)}")
 assert both > 0.99 * len(wrong)

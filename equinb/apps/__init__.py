@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 EXPERIMENTS = {
     "dqn": "equinb.apps.rl.experiment",
     "scan": "equinb.apps.scan.experiment",
+    "scan-finetuning": "equinb.apps.scan.few_shot",
+    "scan-importance": "equinb.apps.scan.labels",
     "scan-pretraining": "equinb.apps.scan.pretraining",
+    "scan-rates": "equinb.apps.scan.rates",
 }
 
 

@@ -1,12 +1,31 @@
 """Compositional generalisation on SCAN (sections 4.1 and 5.1.3 of the paper).
 
     equinb run scan --preset quick --seeds 0-2     # see equinb.apps.scan.experiment
+    equinb run scan-finetuning --preset quick      # see equinb.apps.scan.few_shot
 
 Commands and actions are ids, `(batch, words)`, padded with EOS.
 """
 
 from equinb.apps.scan.decoding import LONGEST, Said, exact_match, say
+from equinb.apps.scan.finetuning import (
+    FLOOR,
+    LEARNING_RATE,
+    LOOKS,
+    METHODS,
+    Method,
+    Tuning,
+    finetune,
+    looks_of,
+)
 from equinb.apps.scan.grammar import Pair, Split, all_pairs, interpret, load_split
+from equinb.apps.scan.importance import (
+    LAMBDA,
+    Floored,
+    Importance,
+    learn_importance,
+    likelihoods,
+    weigh,
+)
 from equinb.apps.scan.methods import (
     BOUNDS,
     RULES,
@@ -25,6 +44,7 @@ from equinb.apps.scan.methods import (
 )
 from equinb.apps.scan.model import CELLS, Seq2Seq
 from equinb.apps.scan.pretrained import SEEDS, SYMMETRY, TASKS, load_model
+from equinb.apps.scan.symmetrized import CUTS, SymmetrizedSeq2Seq
 from equinb.apps.scan.training import (
     BATCHED,
     PUBLISHED,
@@ -52,7 +72,13 @@ __all__ = [
     "BOUNDS",
     "CELLS",
     "COMMANDS",
+    "CUTS",
+    "FLOOR",
+    "LAMBDA",
+    "LEARNING_RATE",
     "LONGEST",
+    "LOOKS",
+    "METHODS",
     "PUBLISHED",
     "RULES",
     "SEEDS",
@@ -61,12 +87,17 @@ __all__ = [
     "TIE",
     "Branches",
     "Data",
+    "Floored",
+    "Importance",
+    "Method",
     "Pair",
     "Recipe",
     "Said",
     "Seq2Seq",
     "Split",
+    "SymmetrizedSeq2Seq",
     "Symmetry",
+    "Tuning",
     "Vocabulary",
     "accuracy",
     "all_pairs",
@@ -76,12 +107,16 @@ __all__ = [
     "equizero",
     "every",
     "exact_match",
+    "finetune",
     "fit",
     "interpret",
     "judge",
+    "learn_importance",
+    "likelihoods",
     "load_model",
     "load_sets",
     "load_split",
+    "looks_of",
     "pretrain",
     "published_equitune",
     "published_equizero",
@@ -92,4 +127,5 @@ __all__ = [
     "surprise",
     "symmetry",
     "tensors",
+    "weigh",
 ]

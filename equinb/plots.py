@@ -28,6 +28,17 @@ METHOD_STYLE: dict[str, dict[str, Any]] = {
 }
 
 
+def method_style(name: str) -> dict[str, Any]:
+    """The style of a method, or of a variant of it, "method, variant": dashed.
+
+    Example:
+        >>> method_style("equizero, identity")["linestyle"]
+        '--'
+    """
+    method, _, variant = name.partition(",")
+    return {**METHOD_STYLE[method], "linestyle": "--" if variant else "-"}
+
+
 def use_style() -> None:
     """Set the look of all figures of a notebook: call it once, after the imports."""
     mpl.rcParams.update(
@@ -128,6 +139,8 @@ def by_method(ax: Axes, table: pd.DataFrame) -> None:
 def course(ax: Axes, rows: pd.DataFrame, x: str, y: str) -> None:
     """The course of a value, a line a method: the mean over seeds and its interval.
 
+    A method may be a variant, such as "equizero, identity"; its line is dashed.
+
     Args:
         ax: where to draw.
         rows: one row a (method, seed, `x`).
@@ -139,6 +152,6 @@ def course(ax: Axes, rows: pd.DataFrame, x: str, y: str) -> None:
         means, lows, highs = zip(
             *(mean_interval(table[at]) for at in table), strict=True
         )
-        style = {**METHOD_STYLE[str(method)], "ms": 4, "lw": 1.2}
+        style = {**method_style(str(method)), "ms": 4, "lw": 1.2}
         ax.plot(table.columns, means, label=method, **style)
         ax.fill_between(table.columns, lows, highs, color=style["color"], alpha=0.12)

@@ -48,7 +48,6 @@ from equinb import lab
 from equinb.apps import scan
 
 # %% tags=["hide-cell"]
-
 from equinb import plots
 
 plots.use_style()

@@ -7,6 +7,9 @@
                            stable-baselines3, over the library's own, at batch 1
     decoding / plain       sentences of SCAN from one symmetrized distribution, over
                            the same views decoded by themselves
+    step / |G| plain       two steps of finetuning on SCAN through the average, one
+                           told the right words and one not, over |G| such pairs of
+                           steps of the plain model on the same sentences
 
 Each repetition times both sides of a pair, one after the other, and the order changes
 with every repetition; the ratio is taken within the pair. A bound is met when the
@@ -43,6 +46,8 @@ LEAST_SECONDS = 0.020
 FEATURES = 128
 #: States in which an action is chosen, one after the other, for one measurement.
 DECISIONS = 1000
+#: Sentences in a step of finetuning.
+SENTENCES = 64
 #: Processes side by side, and how often their rates are measured.
 CORES, ROUNDS = 2, 5
 #: What each does in a round: pairs to train on; one of so many test commands to answer.
@@ -169,6 +174,45 @@ def decoding() -> list[tuple[str, float | None, Callable, Callable]]:
     return [("SCAN equitune decoding / plain", None, ours, plain)]
 
 
+def finetuning() -> list[tuple[str, float | None, Callable, Callable]]:
+    """Steps on the same sentences: gradients, a norm for each half, one update."""
+    from equinb.apps import scan
+    from equinb.apps.scan.training import CLIP
+    from equinb.lambda_equitune import Learned
+
+    model, by = scan.load_model("add_jump"), scan.symmetry("Verb")
+    data = scan.load_sets("add_jump", 0).train
+    commands, actions = (part[:SENTENCES] for part in data)
+    learned = Learned(scan.Importance(model).requires_grad_(False), of="inputs")
+
+    def stepper(method: str, times: int) -> Callable[[], None]:
+        tuned = scan.METHODS[method].start(model, by, learned).train()
+        weights = [p for p in tuned.parameters() if p.requires_grad]
+        optimizer = torch.optim.Adam(weights, 1e-5, fused=True)
+
+        def steps() -> None:
+            for forced in (True, False) * times:
+                losses = scan.sentence_losses(tuned, commands, actions, forced)
+                optimizer.zero_grad()
+                losses.mean().backward()
+                for part in tuned.encoder_and_decoder:
+                    nn.utils.clip_grad_norm_(part, CLIP)
+                optimizer.step()
+
+        return steps
+
+    # One view at random is the plain model, which here sees the sentences themselves.
+    plain = stepper("augmented", by.group.order)
+    return [
+        (f"SCAN {short} step / |G| plain", 1.15, stepper(method, 1), plain)
+        for short, method in (
+            ("equitune", "equitune"),
+            ("equizero", "equizero"),
+            ("lambda", scan.LAMBDA),
+        )
+    ]
+
+
 def training_rate(pairs: int) -> float:
     """Pairs a second, without looks at the validation set."""
     from equinb.apps import scan
@@ -234,7 +278,7 @@ def main() -> int:
     print(f"{'':<30}  ratio  95 % interval   bound  pass      met")
     rows = []
     for name, bound, ours, baseline in (
-        pairs(arguments.batch) + decisions() + decoding()
+        pairs(arguments.batch) + decisions() + decoding() + finetuning()
     ):
         ratios, base = paired(ours, baseline, arguments.repetitions)
         median, (low, high) = statistics.median(ratios), interval(ratios)

@@ -327,7 +327,7 @@ swept = swept[swept["method"].isin(["equitune", "equizero"])]
 doubled = own(small)
 doubled = doubled[doubled["method"] == "equizero, published"]
 swept = pd.concat([swept, doubled])
-wanted = [100, 400, 1600, 3200]
+wanted = [100, 200, 400, 800, 1600]
 at = swept[swept["steps"].isin(wanted)]
 by_rate = at.groupby(["task", "method", "rate", "steps"])["accuracy"]
 (100 * by_rate.mean()).unstack("steps").round(1)

@@ -69,7 +69,7 @@ def on_the_way(method):
         ("scan-finetuning", "small", 2 * (len(scan.METHODS) - 4), 3200),
         ("scan-finetuning", "paper", 3 * 2 * 4, 10_000),
         ("scan-rates", "quick", 2, 100),
-        ("scan-rates", "small", 2 * 2 * 2, 3200),
+        ("scan-rates", "small", 2 * 2 * 2, 1600),
         ("scan-importance", "quick", 2, 2),
         ("scan-importance", "paper", 3 * 2, 6),
     ],

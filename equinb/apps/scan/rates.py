@@ -1,7 +1,7 @@
 """The experiment `scan-rates`: how much the learning rate of finetuning matters.
 
 equinb run scan-rates --preset quick             # one LSTM, a few steps
-equinb run scan-rates --preset small --seeds 0-2 # LSTMs, 3,200 steps
+equinb run scan-rates --preset small --seeds 0-2 # LSTMs, 1,600 steps
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ EXPERIMENT = Experiment(
             ("LSTM",),
             methods=("equitune", "equizero"),
             rates=(2.0, 5.0),
-            steps=3200,
+            steps=1600,
             whole=False,
         ),
     },

@@ -22,8 +22,8 @@
 # After this page you can
 #
 # - **finetune** a sequence model through its average over a group, one step at a time;
-# - **prove** that of log-probabilities the straight-through gradient does not see the
-#   choice, and check it;
+# - **prove** that, where log-probabilities are averaged, the straight-through gradient
+#   does not depend on the chosen view;
 # - **read** Figure 10 and Tables 10 to 12, remade with one update a step for all;
 # - **separate** how a model is trained from how it is read;
 # - **judge** the claim about few steps and many, with intervals.
@@ -64,27 +64,31 @@ torch.set_num_threads(1)
 # > only approximated in equizero." {cite:p}`basu2023efficient`
 #
 # In plain words: go on training the model on its own training set, but through the
-# symmetrized model. Commands that the training set lacks are views of commands that it
-# has, so the model can now learn about them. The claim is about who learns faster.
+# symmetrized model. Most commands that the training set lacks are views of commands that
+# it has, so the model can now learn about them. The claim is about who learns faster.
 #
 # What is a step? Take a sentence and all views of it, average what the model gives, and
-# follow the gradient of the negative log-likelihood of the right words. In half of the
-# steps, by a coin, each view is told the right words so far (*teacher forcing*), else it
-# goes on from words that were chosen. `SymmetrizedSeq2Seq` has the weights of a model and
+# follow the gradient of the negative log-likelihood of the right words. By a coin, in about
+# half of the steps, each view is told the right words so far ({term}`teacher forcing`),
+# else it goes on from words that were chosen. `SymmetrizedSeq2Seq` has the weights of a model and
 # the losses of its average:
 
 # %%
 task = "around_right"
 pretrained = scan.load_model(task)
-by = scan.symmetry(scan.SYMMETRY[task])
+swap = scan.symmetry(scan.SYMMETRY[task])
 sets = scan.load_sets(task, seed=0)
-learned = scan.learn_importance(pretrained, scan.every(sets.train, 16), by)
+reach = scan.reachable(task, swap, sets.test.commands)
+print(f"a view in the training set: {reach.double().mean():.1%} of the test")
+known = scan.every(sets.train, 16)
+learned = scan.learn_importance(pretrained, known, swap)
 
 # %%
-start = scan.METHODS["equitune"].start(pretrained, by, learned)
-x, y = sets.train.commands[:4], sets.train.actions[:4]
-print(scan.COMMANDS.decode(x))
-print(scan.sentence_losses(start, x, y, forced=True).detach())
+start = scan.METHODS["equitune"].start(pretrained, swap, learned)
+four = scan.Data(*(part[:4] for part in sets.train))
+losses = scan.sentence_losses(start, *four, forced=True).tolist()
+for command, loss in zip(scan.COMMANDS.decode(four.commands), losses):
+    print(f"{loss:.3f} nats: {command}")
 
 # %% [markdown]
 # One sentence a step, the paper's learning rate, a look at some of the test set now and
@@ -98,15 +102,15 @@ curves = {}
 
 
 # %%
-def follow(name, looks=(0, 50, 100, 200, 400)):
+def follow(name, looks=(0, 100, 200, 400)):
     method = scan.METHODS[name]
-    model = method.start(pretrained, by, learned)
+    model = method.start(pretrained, swap, learned)
     course = curves[name] = {}
 
     def visit(step):
         if step in looks:
             rules = {method.reads}
-            found = few_shot.read(model, few, by, learned, rules)
+            found = few_shot.read(model, few, swap, learned, rules)
             course[step] = found[method.reads]
 
     scan.finetune(model, sets.train, 0, tuning, visit)
@@ -118,48 +122,51 @@ for name in ("equitune", "equizero", "equizero, identity"):
 live = pd.DataFrame(curves).rename_axis("steps")
 (100 * live).round(1)
 
+# %% tags=["hide-cell"]
+assert live["equitune"].is_monotonic_increasing
+assert live.loc[100, "equizero"] < live.loc[0, "equizero"] - 0.1
+assert (
+    live["equizero, identity"].max() - live["equizero, identity"].min() < 0.05
+)
+
 # %% [markdown]
-# In percent of every eighth test command. FIXME
+# In percent of every eighth test command, for one model. Equitune starts low and climbs.
+# Equizero starts high, and with the gradient of the mean it *falls* at first; with the
+# gradient of the model it hardly moves. Why that is so takes up most of this page.
 #
 # ## What is averaged decides what is learnt
 #
-# > "[...] it to be slightly better to use $\mathbf{M}_G(x)$ instead of $\mathbf{M}(x)$
-# > [...]" {cite:p}`basu2023efficient`
+# > "In practice, we found it to be slightly better to use $\mathbf{M}_G(x)$ instead of
+# > $\mathbf{M}(x)$ [...]" {cite:p}`basu2023efficient`
 #
 # In plain words: equizero's value, but the gradient of a {term}`stand-in` $S$, the mean of
-# all views or the model itself; [](05_learning_through_an_argmin.ipynb) has both forms.
-# There the average was of scores before a softmax. Here three things can be averaged:
-# probabilities $p$, scores before the softmax (*logits*), or $\log p$ as it is, as in the
-# published code. It seems a detail. It is not.
+# all views or the model itself; [](05_learning_through_an_argmin.ipynb) has both forms of
+# the {term}`straight-through estimator`. There the average was of {term}`logits`. Here three
+# things can be averaged: probabilities $p$, logits, with the softmax after the average, or
+# $\log p$ as it is, as in the published code. (An average of $\log p$ is no distribution
+# where views disagree; the loss is then the mean of the views' losses.) It seems a detail.
+# It is not.
 #
 # :::{prf:proposition} A gradient that does not see the choice
 # :label: prop-blind-gradient
 #
-# Let the loss be linear in what is averaged, such as $L(z) = -\sum_t z_t[y_t]$ of
-# log-probabilities $z$. Then the straight-through gradient of equizero with the stand-in
-# $S$ is the gradient of $L(S)$: it does not depend on which view was chosen.
+# Let the stand-in $S$ be differentiable, the places that count be fixed, and the loss be
+# affine in what is averaged, such as $L(z) = -\sum_t z_t[y_t]$ of log-probabilities $z$.
+# Then the straight-through gradient of equizero is the gradient of $L(S)$: it does not
+# depend on the chosen view.
 # :::
 #
 # :::{prf:proof}
-# The gradient is $L'(\mathbf{M}_G^0) \, \partial S$, with $L'$ at equizero's value. A
-# linear $L$ has the same $L'$ everywhere, so this is $L'(S) \, \partial S = \partial L(S)$.
+# The gradient is $L'(\mathbf{M}_G^0) \, \partial S$, with $L'$ taken at equizero's value. An
+# affine $L$ has the same $L'$ everywhere, so this is $L'(S) \, \partial S = \partial L(S)$.
 # $\blacksquare$
 # :::
 #
-# So with $S = \mathbf{M}_G$, equizero is trained as equitune of log-probabilities is; and
-# with $S = \mathbf{M}$, as the model by itself. A choice enters only where no word is told,
-# in where a sentence is taken to end. With a softmax after the average $L'$ is
-# $p - 1_y$, which vanishes as soon as the chosen view is right. Check it, on teacher-forced
-# sentences:
-
-
-# %%
-def gradient(name):
-    model = scan.METHODS[name].start(pretrained, by, learned).eval()
-    log_p = model(x, y)
-    right = log_p.gather(-1, y[..., None])[..., 0]
-    before = (y == scan.ACTIONS.eos).cumsum(1) <= 1  # the first EOS counts
-    return parameters_gradient(model, -(right * before).sum())
+# So with $S = \mathbf{M}_G$, equizero is trained as equitune of log-probabilities is:
+# $L(S)$ is the mean of the losses of all views, which is data augmentation with every view
+# at once. With $S = \mathbf{M}$ it is trained as the model by itself, without a symmetry.
+# Check it on teacher-forced sentences, all words counted. (`augmented` starts as the plain
+# model.)
 
 
 # %%
@@ -170,27 +177,83 @@ def parameters_gradient(model, loss):
 
 
 # %%
-x, y = sets.train.commands[:64], sets.train.actions[:64]
-pairs = [("equizero", "equitune, log p"), ("equizero, p", "equitune, p")]
-pairs += [("equizero, logits", "equitune")]
-for one, other in pairs:
-    a, b = gradient(one), gradient(other)
-    print(f"{one:17} and {other:16} differ by {(a - b).norm() / b.norm():.0e}")
+def gradient(name, x, y):
+    method = scan.METHODS[name]
+    model = method.start(pretrained, swap, learned).eval()
+    log_p = model(x, y)
+    right = log_p.gather(-1, y[..., None])[..., 0]
+    counts = (y == scan.ACTIONS.eos).cumsum(1) <= 1  # to the first EOS
+    return parameters_gradient(model, -(right * counts).sum())
+
 
 # %%
-a, b = (gradient(name) for name in ("equizero", "equitune, log p"))
-assert (a - b).norm() < 1e-4 * b.norm()
-a, b = (gradient(name) for name in ("equizero, logits", "equitune"))
-assert (a - b).norm() > 0.5 * b.norm()
+x, y = sets.train.commands[:64], sets.train.actions[:64]
+pairs = [("equizero", "equitune, log p")]
+pairs += [("equizero, identity", "augmented")]
+pairs += [("equizero, p", "equitune, p"), ("equizero, logits", "equitune")]
+
+
+# %%
+def apart(one, other):
+    a, b = gradient(one, x, y), gradient(other, x, y)
+    return ((a - b).norm() / b.norm()).item()
+
+
+differ = {pair: apart(*pair) for pair in pairs}
+for (one, other), share in differ.items():
+    print(f"{one:18} and {other:16} differ by {share:.0e}")
+
+# %% tags=["hide-cell"]
+assert max(differ[pair] for pair in pairs[:2]) < 1e-4
+assert min(differ[pair] for pair in pairs[2:]) > 0.1
 
 # %% [markdown]
-# The lengths of the gradients tell the rest. FIXME
+# The two pairs of log-probabilities have one gradient each; of $p$ and of logits, where the
+# loss is not affine, they differ. In training one trace of the choice is left. As in the
+# published code, a sentence counts up to the first EOS that *equizero's value* holds
+# likeliest, and that value is the chosen view's.
+
+
+# %%
+def trained_gradient(name):
+    method = scan.METHODS[name]
+    model = method.start(pretrained, swap, learned).eval()
+    losses = scan.sentence_losses(model, x, y, forced=True)
+    return parameters_gradient(model, losses.sum())
+
+
+a, b = (trained_gradient(name) for name in pairs[0])
+print(f"as trained, the first pair differs by {(a - b).norm() / b.norm():.0%}")
+assert (a - b).norm() < 0.3 * b.norm()
+
+# %% [markdown]
+# So the published comparison of equizero and equitune is, but for the number of updates
+# and where a sentence ends, one training and two ways to read it.
+#
+# And with a softmax after the average? Then $L' = p - 1_y$, with $p$ equizero's value, and
+# it tends to zero as the chosen view grows sure of the right word. The length of the
+# gradient on these 64 sentences tells who has something to learn:
 
 # %%
 names = [n for n, m in scan.METHODS.items() if m.weights]
-pd.Series({n: gradient(n).norm().item() for n in names}).round(1)
+length = {n: gradient(n, x, y).norm().item() for n in names}
+pd.Series(length).sort_values().round(1)
+
+# %% tags=["hide-cell"]
+silent = ["equizero, identity", "equizero, logits", "equizero, chosen"]
+silent += [f"lambda-equitune{end}" for end in ("", ", p", ", logits")]
+loud = ["equitune", "equitune, log p", "equizero", "lambda-equitune, floor"]
+assert max(length[n] for n in silent) < 0.02 * min(length[n] for n in loud)
+assert length["equitune, p"] < 0.5 * length["equitune"]
 
 # %% [markdown]
+# Whatever trusts the view that the model knows is nearly silent: the model has learnt that
+# sentence long ago. An average in which the *other* view counts speaks of it, and loudest
+# if it is of logits or log-probabilities. Of probabilities less so: there the gradient of
+# a view carries its own $p$ of the right word as a factor, and where that is small the view
+# learns little. (A short gradient alone is no proof: Adam undoes a factor common to all
+# steps. Whether a method learns, the rows tell.)
+#
 # What do they learn? Stored rows: LSTMs, three seeds, every method, 3,200 steps.
 
 # %%
@@ -215,6 +278,7 @@ every_method = pd.concat([own(lstm), own(small)])
 cuts = {
     "equitune": ["equitune, p", "equitune", "equitune, log p"],
     "equizero": ["equizero, p", "equizero, logits", "equizero"],
+    "one view": ["equizero, identity", "equizero, chosen"],
 }
 cuts["lambda-equitune"] = [
     f"lambda-equitune{end}" for end in (", p", ", logits", "")
@@ -233,18 +297,36 @@ table = pd.concat(table, axis=1).swaplevel(axis=1)
 order = [name for names in cuts.values() for name in names]
 table.loc[order, list(scan.TASKS)].round(1)
 
+# %% tags=["hide-cell"]
+after = table.xs("3,200 steps", axis=1, level=1)
+before = table.xs("start", axis=1, level=1)
+jump = after["add_jump"]
+assert jump["equitune"] > jump[["equitune, p", "equitune, log p"]].max() + 15
+still = cuts["lambda-equitune"] + cuts["one view"]
+assert (after.loc[still] < before.loc[still] + 0.5).all(axis=None)
+assert (after.loc["equizero, logits"] < before.loc["equizero, logits"]).all()
+assert (after.loc[cuts["equitune"]] > before.loc[cuts["equitune"]] + 15).all(
+    axis=None
+)
+
 # %% [markdown]
-# FIXME
+# In percent of every eighth test command, each model read by its own rule. Equitune learns
+# under all three, on *add jump* by far the most from logits. $\lambda$-equitune learns under
+# none, nor does equizero of logits, through the model alone, or through the chosen view
+# alone. In what follows each method has an average from which it can learn: *equitune* is
+# that of logits (the zero-shot pages averaged $p$, which starts higher and learns less);
+# *equizero* and $\lambda$ are of $\log p$, as published.
 #
 # ## Figure 10
 #
-# > "Fig. 10 in §D" {cite:p}`basu2023efficient`
+# > "[...] equizero is competitive with equitune for small iterations"
+# > {cite:p}`basu2023efficient`
 #
 # In plain words: accuracy after a few steps. Ours: all cells, both tasks, three seeds, one
 # update a step for every method, each read by its own rule. (The paper's values are not
 # available to us.)
 
-# %% mystnb={"figure": {"name": "fig-scan-few-shot", "caption": "Test accuracy after 0 to 3,200 steps of one sentence each; the mean of three seeds, the band its 95 % interval. Left: add jump; right: around right."}, "image": {"alt": "FIXME."}}
+# %% mystnb={"figure": {"name": "fig-scan-few-shot", "caption": "Accuracy on every eighth test command after 0 to 3,200 steps of one sentence each; the mean of three seeds, the band its 95 % interval. Rows: LSTM, GRU, RNN; left add jump, right around right. Dashed: equizero with the gradient of the model."}, "image": {"alt": "FIXME."}}
 curve = own(paper)
 curve = curve[curve["steps"] <= 3200]
 figure, axes = plt.subplots(3, 2, figsize=(5.2, 7), sharex=True, sharey=True)
@@ -263,20 +345,23 @@ handles, labels = ax.get_legend_handles_labels()
 _ = figure.legend(handles, labels, loc="outside lower center", ncols=2)
 
 # %% [markdown]
-# FIXME
+# FIG10
 #
-# ## Who is ahead, and when
+# ## One training, two readings
 #
-# Equizero minus equitune, paired by model, nine models a task, with 95 % intervals, in
-# percentage points:
+# First the published pair, like for like. The model trained by equizero is trained as
+# equitune of $\log p$ is, up to where sentences end. So read *the same models* by both
+# published ideas, the surest view (as defined here) and the mean of $\log p$ place by
+# place. Their difference, paired by model, nine a task (three cells and three seeds), with
+# 95 % intervals, in percentage points:
 
 
 # %%
-def lead(rows, one="equizero", other="equitune"):
+def lead(rows, column, one, other):
     found = {}
     for key, mine in rows.groupby(["task", "steps"]):
         wide = mine.pivot(
-            index=["cell", "seed"], columns="method", values="accuracy"
+            index=["cell", "seed"], columns=column, values="accuracy"
         )
         gain = lab.paired_gains(100 * wide, [(one, other)])
         found[key] = gain.iloc[0]
@@ -284,24 +369,53 @@ def lead(rows, one="equizero", other="equitune"):
 
 
 # %%
-ahead = lead(own(paper))
+on_the_way = paper[paper["set"] == "some of test"]
+same = on_the_way[on_the_way["method"] == "equizero"]
+readings = lead(same, "rule", "equizero", "equitune, published")
+readings.round(1)
+
+# %% [markdown]
+# VERDICT0
+#
+# Is it fair to let one training stand for both? For the LSTMs the second was run too.
+# Read by the published rule of equitune:
+
+# %%
+trainings = pd.concat([lstm, small])
+both = trainings[trainings["method"].isin(pairs[0])]
+both = both[both["rule"] == "equitune, published"]
+both = both[both["set"] == "some of test"]
+both = both[both["steps"].isin([0, 100, 400, 1600, 3200])]
+by = both.groupby(["task", "method", "steps"])["accuracy"]
+twins = (100 * by.mean()).unstack("steps")
+twins.round(1)
+
+# %% [markdown]
+# TWINS
+#
+# ## Who is ahead, and when
+#
+# Now equizero against the better equitune, that of logits, each read by its own rule:
+
+# %%
+ahead = lead(own(paper), "method", "equizero", "equitune")
 ahead.round(1)
 
 # %% [markdown]
-# FIXME
+# VERDICT1
 #
 # ## Two updates a step
 #
-# The published code finetunes equizero with two optimisers, and each holds all weights
-# [code]. Both follow the same gradient, one after the other, so every weight is changed
-# twice a step; equitune's are changed once. What is that? Adam divides a gradient by its
-# own running size, and both optimisers see the same gradients:
+# In the published code of equizero the two optimisers hold every weight twice between them
+# [code], so every weight is changed twice a step; equitune's are changed once. What is
+# that worth? Adam divides a gradient by its own running size, and both updates follow the
+# same gradient:
 
 
 # %%
 def tuned(**options):
     tuning = scan.Tuning(**{"learning_rate": 1e-5, "steps": 20, **options})
-    model = scan.METHODS["equizero"].start(pretrained, by, learned)
+    model = scan.METHODS["equizero"].start(pretrained, swap, learned)
     scan.finetune(model, sets.train, 0, tuning)
     return torch.cat([p.detach().flatten() for p in model.parameters()])
 
@@ -314,8 +428,11 @@ print(f"two updates, or one:            {(twice - once).abs().max():.0e}")
 assert (twice - faster).abs().max() < 0.01 * (twice - once).abs().max()
 
 # %% [markdown]
-# FIXME Two updates are twice the learning rate. So the published comparison gives equizero
-# twice the rate of equitune. How much does that matter?
+# Without weight decay, two updates are one of twice the learning rate, up to rounding. So
+# the published comparison gave equizero about twice the rate of equitune. How much does a
+# rate matter? A sweep, LSTMs, as multiples of the paper's rate. (The published code has
+# others; five times is its default on *add jump* [code].) The row *published* has two
+# updates and the published weight decay. All rows of equizero are read as defined.
 
 # %%
 rates, made = lab.load_result("scan-rates-small")
@@ -324,16 +441,18 @@ print(made)
 # %%
 swept = pd.concat([own(lstm), own(rates)])
 swept = swept[swept["method"].isin(["equitune", "equizero"])]
-doubled = own(small)
-doubled = doubled[doubled["method"] == "equizero, published"]
+doubled = small[small["method"] == "equizero, published"]
+doubled = doubled[doubled["rule"] == "equizero"]
+doubled = doubled[doubled["set"] == "some of test"]
 swept = pd.concat([swept, doubled])
 wanted = [100, 200, 400, 800, 1600]
 at = swept[swept["steps"].isin(wanted)]
 by_rate = at.groupby(["task", "method", "rate", "steps"])["accuracy"]
-(100 * by_rate.mean()).unstack("steps").round(1)
+sweep = (100 * by_rate.mean()).unstack("steps")
+sweep.round(1)
 
 # %% [markdown]
-# FIXME
+# RATES
 #
 # ## Tables 10 to 12
 #
@@ -363,12 +482,13 @@ table.unstack(["task", "set"])
 # %%
 whole_gain = {}
 for name in ("equizero", "equizero, identity", "lambda-equitune"):
-    mine = lead(final[final["set"] == "test"], "equitune", name)
+    tested = final[final["set"] == "test"]
+    mine = lead(tested, "method", "equitune", name)
     whole_gain[f"equitune - {name}"] = mine.droplevel("steps")
 pd.concat(whole_gain).round(1)
 
 # %% [markdown]
-# FIXME
+# TABLES
 #
 # ## Trained one way, read another
 #
@@ -377,31 +497,36 @@ pd.concat(whole_gain).round(1)
 # way to read:
 
 # %%
-after = whole[(whole["cell"] == "LSTM") & (whole["set"] == "test")]
-readings = ["pretrained", "equitune, log-probabilities", "equizero"]
-readings += ["lambda-equitune", "lambda-equitune, floor", "any view"]
-by = after.groupby(["task", "method", "rule"])["accuracy"]
-table = (100 * by.mean()).unstack("rule")[readings]
-table.rename(columns={"equitune, log-probabilities": "equitune"}).round(1)
+crossed = whole[(whole["cell"] == "LSTM") & (whole["set"] == "test")]
+columns = ["pretrained", "equitune", "equitune, log-probabilities"]
+columns += ["equizero", "lambda-equitune", "lambda-equitune, floor"]
+columns += ["any view"]
+names = {"equitune, log-probabilities": "equitune, log p"}
+names |= {"lambda-equitune": "lambda", "lambda-equitune, floor": "floor"}
+by = crossed.groupby(["task", "method", "rule"])["accuracy"]
+cross = (100 * by.mean()).unstack("rule")[columns].rename(columns=names)
+cross.round(1)
 
 # %% [markdown]
-# FIXME
+# CROSS
 #
 # ## Weights that leave nothing to learn
 #
-# > "Moreover, for finetuning, $\lambda$-equitune often outperforms both equitune and
-# > equizero." {cite:p}`basu2023efficient`
+# > "First, the $\lambda$-network is trained with the model kept frozen. Then, while
+# > finetuning the model, the $\lambda$ network is frozen." {cite:p}`basu2023efficient`
 #
-# In plain words: learn $\lambda$, freeze it, finetune the rest. That is what the paper does
-# for images. Here $\lambda$ is nearly a choice ([](23_learned_weights_for_sentences.ipynb)).
+# In plain words: learn $\lambda$, freeze it, finetune the rest. So the paper does for
+# images. Here $\lambda$ is nearly a choice ([](23_learned_weights_for_sentences.ipynb)).
 # On a training sentence it trusts the view that the model knows, and about that view there
 # is nothing left to learn; the other has a weight near zero, and its gradient with it.
 
 # %%
-w = scan.weigh(learned, x, by)
-moved = (by.commands.orbit(x)[0] != by.commands.orbit(x)[1]).any(1)
+w = scan.weigh(learned, x, swap)
+views = swap.commands.orbit(x)
+moved = (views[0] != views[1]).any(1)
 least = w[:, moved].amin(0)
 print(f"the smaller weight: median {least.median():.4f}")
+assert least.median() < 0.05
 
 # %% [markdown]
 # A remedy is at hand: let every view keep a share. With half of the weights even,
@@ -414,10 +539,11 @@ steps = [0, 100, 400, 800, 1600, 3200]
 at = every_method[every_method["method"].isin([*lambdas, "equitune"])]
 at = at[at["steps"].isin(steps)]
 by_step = at.groupby(["task", "method", "steps"])["accuracy"].mean()
-(100 * by_step).unstack("steps").round(1)
+courses = (100 * by_step).unstack("steps")
+courses.round(1)
 
 # %% [markdown]
-# FIXME
+# FLOOR
 #
 # ## Paper and here
 #
@@ -427,9 +553,9 @@ by_step = at.groupby(["task", "method", "steps"])["accuracy"].mean()
 # | learning rate on *add jump* | $10^{-5}$; the published code's default is five times that [code] | $10^{-5}$, and a sweep |
 # | updates a step | equitune one, equizero two [code] | one for all; two as a control |
 # | weight decay | $10^{-4}$ [code] | none; in the control as published |
-# | what is averaged | log-probabilities [code] | logits for equitune, log-probabilities for equizero and $\lambda$; all three as a control |
+# | what is averaged | log-probabilities [code] | logits for equitune, since it learns best from them; log-probabilities for equizero and $\lambda$; all three as a control |
 # | equizero's gradient | of the mean, "slightly better" than of the model | both |
-# | $\lambda$-equitune | not tried on SCAN | frozen, and with an even share |
+# | $\lambda$-equitune | not reported on SCAN in the main part | frozen, and with an even share |
 # | Fig. 10, Tab. 10-12 | values not available to us | LSTM, GRU and RNN, three seeds |
 # | finding | equizero for zero-shot and few-shot, equitune for many steps | FIXME |
 #
@@ -440,8 +566,8 @@ by_step = at.groupby(["task", "method", "steps"])["accuracy"].mean()
 # - **Count the updates.** Two optimisers over the same weights are twice the learning rate,
 #   and look like an ordinary training loop.
 # - **Say what is averaged.** The same method learns quickly, slowly or not at all.
-# - **A gradient that exists need not teach.** Where the chosen view is right already, the
-#   others learn nothing.
+# - **A gradient that exists need not teach.** Under a softmax, or through the chosen view
+#   alone, a view that is right already leaves the others nothing.
 # - **Few steps can harm.** Look at the first hundred, not at the last alone.
 # - **A proxy loss is calibrated on the model that it was tried on.** Finetuning changes what
 #   the model is sure of.
@@ -460,8 +586,8 @@ by_step = at.groupby(["task", "method", "steps"])["accuracy"].mean()
 # :::{exercise} Many sentences a step
 # :label: ex-many-sentences
 #
-# Finetune with 16 sentences a step. With as many sentences in all, and four times the
-# learning rate, is equitune as far after 400 sentences?
+# Finetune with 16 sentences a step, 400 in all as above. How much must the learning rate
+# grow for equitune to be as far? Think of how far Adam can move in 25 steps.
 # :::
 #
 # :::{solution-start} ex-many-sentences
@@ -469,14 +595,14 @@ by_step = at.groupby(["task", "method", "steps"])["accuracy"].mean()
 # :::
 
 # %%
-rate = 4 * scan.LEARNING_RATE[task]
-method = scan.METHODS["equitune"]
-for batch, rate in ((1, rate / 4), (16, rate)):
-    model = method.start(pretrained, by, learned)
-    recipe = scan.Tuning(rate, steps=400 // batch, batch=batch)
+base, method = scan.LEARNING_RATE[task], scan.METHODS["equitune"]
+print(f" 1 a step: {curves['equitune'][400]:.1%}")
+for times in (4, 16):
+    model = method.start(pretrained, swap, learned)
+    recipe = scan.Tuning(times * base, steps=25, batch=16)
     scan.finetune(model, sets.train, 0, recipe)
-    found = few_shot.read(model, few, by, learned, {method.reads})
-    print(f"{batch:2} a step: {found[method.reads]:.1%}")
+    found = few_shot.read(model, few, swap, learned, {method.reads})
+    print(f"16 a step, {times:2} times the rate: {found[method.reads]:.1%}")
 
 # %% [markdown]
 # FIXME
@@ -496,18 +622,20 @@ for batch, rate in ((1, rate / 4), (16, rate)):
 # :::
 
 # %%
-told = scan.likelihoods(pretrained, scan.every(sets.train, 16), by)
-said = told != 0
-wrong = (1 - told.exp()).where(said, 0).sum(-1) / said.sum(-1)
-moved = (told[0] != told[1]).any(-1)
+told = scan.likelihoods(pretrained, known, swap)
+words = (known.actions != scan.ACTIONS.eos).sum(-1) + 1  # and the EOS
+wrong = (1 - told.exp()).sum(-1) / words  # zero after the end
+views = swap.commands.orbit(known.commands)
+moved = (views[0] != views[1]).any(-1)
 best, worst = wrong[:, moved].amin(0), wrong[:, moved].amax(0)
 print(f"1 - p of a right word: better view {best.mean():.4f}")
 print(f"                       other view  {worst.mean():.4f}")
 assert worst.mean() > 10 * best.mean()
 
 # %% [markdown]
-# The better view has next to nothing to correct, and under a softmax that is what scales
-# the gradient of *all* views. Log-probabilities as they are have no such factor.
+# This is the size of the entry of $p - 1_y$ at the right word. The better view has next to
+# nothing to correct, and under a softmax that factor is on the gradient of *all* views.
+# Log-probabilities as they are have no such factor.
 #
 # :::{solution-end}
 # :::
@@ -524,8 +652,8 @@ assert worst.mean() > 10 * best.mean()
 
 # %%
 half = scan.Floored(learned)
-here = scan.weigh(half, x, by)
-there = scan.weigh(half, by.commands("r", x), by)
+here = scan.weigh(half, x, swap)
+there = scan.weigh(half, swap.commands("r", x), swap)
 torch.testing.assert_close(there, here.flip(0))
 print(f"smallest weight {here.min():.3f}, largest {here.max():.3f}")
 

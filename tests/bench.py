@@ -201,7 +201,7 @@ def finetuning() -> list[tuple[str, float | None, Callable, Callable]]:
 
         return steps
 
-    # One view at random is the plain model, which here sees the sentences themselves.
+    # `augmented` starts as the plain model; nothing is augmented here.
     plain = stepper("augmented", by.group.order)
     return [
         (f"SCAN {short} step / |G| plain", 1.15, stepper(method, 1), plain)

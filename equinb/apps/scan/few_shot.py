@@ -1,7 +1,7 @@
-"""The experiment `scan-finetuning`: accuracy after 0 to 10,000 steps, for every method.
+"""The experiment `scan-finetuning`: accuracy after few steps and many.
 
-equinb run scan-finetuning --preset quick             # one LSTM, a few steps
-equinb run scan-finetuning --preset small --seeds 0-2 # LSTMs, every method, 3,200 steps
+equinb run scan-finetuning --preset quick             # one LSTM, 200 steps
+equinb run scan-finetuning --preset small --seeds 0-2 # LSTMs, other methods, 3,200
 equinb run scan-finetuning --preset paper --seeds 0-2 # all cells, 10,000 steps
 """
 
@@ -84,7 +84,11 @@ class FewShotOptions:
 
 
 def jobs(options: FewShotOptions, seeds: Sequence[int]) -> list[Job]:
-    """One job a model, method and rate."""
+    """One job a model, method and rate.
+
+    Raises:
+        ValueError: for a method that is none.
+    """
     unknown = [name for name in options.methods if name not in METHODS]
     if unknown:
         raise ValueError(
@@ -151,7 +155,10 @@ def read(
         data: commands and the right actions.
         by: the symmetry.
         learned: lambda, for the rules that ask for it.
-        rules: names of `IN_THE_END`.
+        rules: a collection of names of `IN_THE_END`; others are passed over.
+
+    Returns:
+        By name; "random view" and "any view" are always among them.
     """
     training = model.training
     model.eval()

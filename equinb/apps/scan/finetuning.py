@@ -47,9 +47,13 @@ class Tuning:
         steps: of one batch each.
         batch: sentences in a step; one in the published code.
         updates: how often a step changes each weight. With two, two optimisers hold
-            all weights and follow the same gradient one after the other, as in the
-            published code for equizero.
+            all weights and follow the same gradient one after the other. The published
+            code for equizero registers every weight twice too, the encoder's within one
+            optimiser.
         weight_decay: of Adam, added to the gradient.
+
+    Raises:
+        ValueError: for what cannot be done.
     """
 
     learning_rate: float
@@ -83,7 +87,7 @@ def finetune(
             is in train mode afterwards.
         data: what is learnt from.
         seed: of the order of the sentences, dropout and coins; the same for all methods
-            gives all the same sentences.
+            gives all the same sentences. torch's global seed is set to it.
         tuning: how.
         visit: called before the first step and after each, with the steps done.
         augment: show one view of each batch, drawn at random, instead of itself.

@@ -30,8 +30,8 @@ class Importance(nn.Module):
     r"""$\log \lambda$ of commands, from the last states of a frozen encoder.
 
     Args:
-        model: whose encoder is copied and frozen, so that lambda stays what it is while
-            the model is finetuned.
+        model: copied and frozen, so that lambda stays what it is while the model is
+            finetuned; the price is a second pass of the encoder.
 
     Example:
         >>> from equinb.apps.scan.words import COMMANDS
@@ -74,6 +74,14 @@ def learn_importance(
 
     Returns:
         The weighting of eq. (4), reading the views of commands ("inputs"); frozen.
+
+    Example:
+        >>> from equinb.apps.scan import COMMANDS, load_model, load_sets, symmetry
+        >>> model, by = load_model("add_jump"), symmetry("Verb")
+        >>> few = Data(*(part[:64] for part in load_sets("add_jump", 0).train))
+        >>> learned = learn_importance(model, few, by)
+        >>> weigh(learned, COMMANDS.encode(["jump around left"]), by).argmax().item()
+        1
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -104,6 +112,9 @@ class Floored(Weighting):
     Args:
         weighting: whose weights.
         share: $\epsilon$, from 0 to 1.
+
+    Raises:
+        ValueError: for another share.
     """
 
     def __init__(self, weighting: Weighting, share: float = 0.5) -> None:

@@ -1,7 +1,10 @@
 """The experiment `scan-rates`: how much the learning rate of finetuning matters.
 
-equinb run scan-rates --preset quick             # one LSTM, a few steps
-equinb run scan-rates --preset small --seeds 0-2 # LSTMs, 1,600 steps
+    equinb run scan-rates --preset quick             # one LSTM, 100 steps
+    equinb run scan-rates --preset small --seeds 0-2 # LSTMs, 1,600 steps
+
+The paper's own rates are in `scan-finetuning`. Five times them is, on add jump, the
+default of the published code; twice is what two updates a step come to.
 """
 
 from __future__ import annotations

@@ -29,15 +29,17 @@ LEAST = 1e-30
 class SymmetrizedSeq2Seq(Seq2Seq):
     """A copy of a model, whose losses are those of its average over a group.
 
-    It has the weights of the model, under the same names, and `say` decodes it like any
-    other. Only `forward` and `run`, which a training calls, are symmetrized.
+    It has the weights of the model, under the same names. Only `forward` and `run`,
+    which a training calls, are symmetrized: `say` reads the model by itself, unless it
+    is given the symmetry and weights.
 
     Args:
         model: the model; its weights are copied.
         by: the symmetry.
         weighting: how the views are weighed: `Uniform`, `Learned` of the "inputs"
-            (commands), or `ArgMin`, whose loss reads "features": `(N, length, 8)`
-            probabilities, zero after the end of a sentence.
+            (commands; anything else is not the same in both), or `ArgMin`, whose loss
+            reads "features": `(N, length, 8)` probabilities, zero after the end of a
+            sentence.
         cut: what is averaged; see the head of this module.
         together: whether a sentence that is not told is chosen word by word from the
             average, with all views following; if not, each view speaks for itself and
@@ -138,7 +140,11 @@ class SymmetrizedSeq2Seq(Seq2Seq):
         return self._log(self.weighting.combine(orbit))
 
     def _cut(self, log_p: Tensor) -> Tensor:
-        """What is averaged, carried back from the terms of each view."""
+        """What is averaged, carried back from the terms of each view.
+
+        Logits differ from log p by one number a view and place, which the softmax after
+        the average takes away.
+        """
         return self.by.logits.undo(log_p.exp() if self.cut == "p" else log_p)
 
     def _log(self, averaged: Tensor) -> Tensor:

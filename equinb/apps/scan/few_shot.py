@@ -1,8 +1,10 @@
 """The experiment `scan-finetuning`: accuracy after few steps and many.
 
-equinb run scan-finetuning --preset quick             # one LSTM, 200 steps
-equinb run scan-finetuning --preset small --seeds 0-2 # LSTMs, other methods, 3,200
-equinb run scan-finetuning --preset paper --seeds 0-2 # all cells, 10,000 steps
+    equinb run scan-finetuning --preset quick             # one LSTM, 200 steps
+    equinb run scan-finetuning --preset small --seeds 0-2 # LSTMs, other methods, 3,200
+    equinb run scan-finetuning --preset paper --seeds 0-2 # all cells, 10,000 steps
+
+Each way to train is read by its own rule and by others.
 """
 
 from __future__ import annotations

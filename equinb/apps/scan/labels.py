@@ -1,7 +1,9 @@
 """The experiment `scan-importance`: lambda for sentences, and how little it needs.
 
-equinb run scan-importance --preset quick             # one LSTM a task
-equinb run scan-importance --preset paper --seeds 0-2 # all cells
+    equinb run scan-importance --preset quick             # one LSTM a task
+    equinb run scan-importance --preset paper --seeds 0-2 # all cells
+
+Lambda learns from training sentences, whose answers the models have seen.
 """
 
 from __future__ import annotations

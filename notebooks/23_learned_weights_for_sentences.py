@@ -197,9 +197,8 @@ learned = scan.learn_importance(model, few, verb, seed=0)
 packaged = scan.weigh(learned, test.commands, verb)
 gap = (packaged - weigh(test.commands)).abs()
 same = packaged.argmax(0) == weigh(test.commands).argmax(0)
-print(
-    f"mean difference {gap.mean():.3f}, same favourite {same.float().mean():.1%}"
-)
+print(f"mean difference {gap.mean():.3f}")
+print(f"the same favourite on {same.float().mean():.1%}")
 assert gap.mean() < 0.1
 
 # %% [markdown]
@@ -220,7 +219,7 @@ table = 100 * by.mean().unstack("rule")
 table[["pretrained", "equitune", "equizero", "lambda-equitune"]].round(1)
 
 # %% [markdown]
-# Is $\lambda$ ahead of equizero? Paired by model, nine a task, with 95 % intervals, in
+# Is $\lambda$ ahead of equizero? Paired by model, nine a task, with intervals (0.95), in
 # percentage points:
 
 # %%

@@ -692,7 +692,8 @@ for task in scan.TASKS:
 #
 # ## What next
 #
-# Without training, equizero leads on both tasks. What finetuning does to both, and learned weights
-# for sentences, is the subject of a later page; until then, the
+# Without training, equizero leads on both tasks. Weights that are learned instead of a
+# choice: [](23_learned_weights_for_sentences.ipynb). What finetuning does to both:
+# [](24_finetuning_on_scan.ipynb); the
 # [theory of learning through an argmin](05_learning_through_an_argmin.ipynb) says what
 # to expect.

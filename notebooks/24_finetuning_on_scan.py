@@ -317,9 +317,8 @@ assert (after.loc[cuts["equitune"]] > before.loc[cuts["equitune"]] + 15).all(
 # In percent of every eighth test command, each model read by its own rule. Equitune learns
 # under all three, on *add jump* by far the most from logits. $\lambda$-equitune learns under
 # none, nor does equizero of logits, through the model alone, or through the chosen view
-# alone. In what follows each method has an average from which it can learn: *equitune* is
-# that of logits (the zero-shot pages averaged $p$, which starts higher and learns less);
-# *equizero* and $\lambda$ are of $\log p$, as published.
+# alone. In what follows *equitune* is that of logits (the zero-shot pages averaged $p$,
+# which starts higher and learns less); *equizero* and $\lambda$ are of $\log p$, as published.
 #
 # ## Figure 10
 #
@@ -330,7 +329,7 @@ assert (after.loc[cuts["equitune"]] > before.loc[cuts["equitune"]] + 15).all(
 # update a step for every method, each read by its own rule. (The paper's values are not
 # available to us.)
 
-# %% mystnb={"figure": {"name": "fig-scan-few-shot", "caption": "Accuracy on every eighth test command after 0 to 3,200 steps of one sentence each; the mean of three seeds, the band its 95 % interval. Rows: LSTM, GRU, RNN; left add jump, right around right. Dashed: equizero with the gradient of the model."}, "image": {"alt": "Equitune climbs from near zero in every panel. Equizero stays level or dips on add jump and falls in the first few hundred steps on around right, then recovers. Its dashed variant and lambda-equitune are flat."}}
+# %% mystnb={"figure": {"name": "fig-scan-few-shot", "caption": "Accuracy on every eighth test command after 0 to 3,200 steps of one sentence each; the mean of three seeds, the band its 95 % interval. Rows: LSTM, GRU, RNN; left add jump, right around right. Dashed: equizero with the gradient of the model."}, "image": {"alt": "Equitune climbs from near zero in every panel. Equizero stays level or dips on add jump and falls in the first few hundred steps on around right, then recovers. Its dashed variant and lambda-equitune are flat, but for the RNN on around right, where they sink."}}
 curve = own(paper)
 curve = curve[curve["steps"] <= 3200]
 figure, axes = plt.subplots(3, 2, figsize=(5.2, 7), sharex=True, sharey=True)
@@ -740,8 +739,8 @@ assert augmented["add_jump"] < 5 < 40 < augmented["around_right"]
 #   chosen.
 # - Figure 10 and the three tables were remade, with one update a step.
 # - Training and reading are two choices; a table crossed them.
-# - The claim holds in outline, by the intervals; its reason does not, and of the few steps
-#   equizero's lead owes nothing to the steps.
+# - By the intervals the claim holds in outline; the reason given for it does not, and
+#   equizero's early lead owes nothing to the steps.
 #
 # ## Exercises
 #
@@ -770,8 +769,8 @@ for times in (4, 16):
 
 # %% [markdown]
 # Neither is enough. Adam moves a weight by about the learning rate a step, whatever the
-# batch, so 25 steps at four times the rate go a quarter as far; and at sixteen times the
-# steps are too coarse. What counts here is the number of updates.
+# batch, so 25 steps at four times the rate go a quarter as far. At sixteen times they could
+# go as far, but steps so long lead elsewhere. What counts here is the number of updates.
 #
 # :::{solution-end}
 # :::

@@ -61,7 +61,9 @@ def test_list_names_every_experiment(capsys):
     code, out, _ = called(capsys, "list")
     assert code == 0
     for name in EXPERIMENTS:
-        assert re.search(rf"^{name} .*\(quick, small", out, re.MULTILINE)
+        presets = ", ".join(load_experiment(name).presets)
+        assert presets.startswith("quick, ")
+        assert re.search(rf"^{name} .*\({presets}\)", out, re.MULTILINE)
 
 
 def test_help_tells_the_options_of_an_experiment():

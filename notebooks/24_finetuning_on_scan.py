@@ -370,8 +370,7 @@ assert (jump[3200] < jump[0] + 0.05).all()
 # Equitune begins far below and climbs. Equizero begins high and, in 3,200 steps, gains
 # little or nothing; on *around right* the first few hundred steps cost it much. Equizero
 # with the gradient of the model, and $\lambda$, stay about where they were, but for the RNNs
-# on *around right*, which lose: one sentence a step shakes them. The bands are wide, since
-# seeds that are on their way are at different places of it.
+# on *around right*, which lose. The bands are wide: three seeds learn at different paces.
 #
 # ## One training, two readings
 #
@@ -447,7 +446,8 @@ assert gap.loc["around_right"].max() > 5
 
 # %% [markdown]
 # On *add jump* the two trainings give the same course, and so they do on *around right* from
-# 1,600 steps on. In between, where sentences end makes a difference.
+# 1,600 steps on. In between they differ; by the proposition only where sentences end can
+# be the reason.
 #
 # ## Who is ahead, and when
 #
@@ -488,9 +488,10 @@ assert (right.loc[800:, "RNN"] > 2).all()
 # So the sentence of the paper holds in its outline, with one update each: equizero for no
 # steps or few, equitune for many, on *add jump*. On *around right* many steps do not favour
 # equitune. And the reason that is given does not hold. Equizero's gradient is no
-# approximation that keeps it back: it is the gradient of equitune of $\log p$. Equitune
-# of logits ends ahead on *add jump* because of *what is averaged*, and equizero's lead at
-# the start is the one that it has without training: a few steps add nothing to it.
+# approximation that keeps it back: it is the gradient of equitune of $\log p$. The equitune
+# that ends ahead on *add jump* differs in *how* it averages: logits, and all views follow
+# one sentence. And equizero's lead at the start is the one that it has without training: a
+# few steps add nothing to it.
 #
 # ## Two updates a step
 #

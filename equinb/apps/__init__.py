@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from equinb.lab import Experiment
 
 EXPERIMENTS = {
+    "clip-glyphs": "equinb.apps.clip.glyph_clips",
+    "clip-tiny": "equinb.apps.clip.tiny_clips",
     "dqn": "equinb.apps.rl.experiment",
     "scan": "equinb.apps.scan.experiment",
     "scan-finetuning": "equinb.apps.scan.few_shot",

@@ -3,6 +3,7 @@
 It knows no chapter's mathematics. No file is ever unpickled.
 """
 
+from equinb.lab.data import data_folder
 from equinb.lab.experiment import Experiment, Job, Made, Report
 from equinb.lab.paper import paper_values
 from equinb.lab.provenance import Provenance
@@ -28,6 +29,7 @@ __all__ = [
     "Provenance",
     "Report",
     "StoredResult",
+    "data_folder",
     "intervals",
     "load_result",
     "load_weights",

@@ -1,0 +1,158 @@
+"""The features of all views of a data set, computed once.
+
+A turned image has the same views as the upright one, in another order. So one pass over
+the eight views of each image answers for every subgroup of the turns and mirrors of a
+square, and for every turned copy of the data set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from equinb.actions import Action, Rot90
+from equinb.apps.clip.data import Labelled
+from equinb.apps.clip.model import Clip
+from equinb.groups import FiniteGroup, dihedral
+
+#: All turns and mirrors of a square image.
+SQUARE = Rot90(dihedral(4))
+#: The symmetries that are tried, by what generates them. The published code calls the
+#: half turn "flip".
+GENERATORS: dict[str, tuple[str, ...]] = {
+    "rot90": ("r",),
+    "hflip": ("s",),
+    "vflip": ("r^2 s",),
+    "half turn": ("r^2",),
+    "D4": ("r", "s"),
+}
+
+
+def subgroup(name: str) -> FiniteGroup:
+    """One of `GENERATORS`, as a subgroup of D4.
+
+    Raises:
+        ValueError: for another name.
+
+    Example:
+        >>> subgroup("vflip").elements
+        ('e', 'r^2 s')
+    """
+    if name not in GENERATORS:
+        raise ValueError(
+            f"There is no symmetry {name!r} here; there are {', '.join(GENERATORS)}."
+        )
+    return SQUARE.group.subgroup(*GENERATORS[name], name=name)
+
+
+def action(name: str) -> Action:
+    """How one of `GENERATORS` acts on images."""
+    return SQUARE.restrict(subgroup(name))
+
+
+@dataclass(frozen=True)
+class Orbits:
+    """What a CLIP makes of the views of the images of a data set.
+
+    Attributes:
+        group: whose views there are.
+        features: `(|G|, N, d)`, of the views $gx$ of the upright images $x$.
+        labels: `(N,)`.
+    """
+
+    group: FiniteGroup
+    features: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def of(
+        self, name: str, shown: Tensor | None = None, rows: Tensor | None = None
+    ) -> Orbits:
+        """The orbits of turned images under a subgroup.
+
+        Args:
+            name: one of `GENERATORS`.
+            shown: `(N,)`, the element of that subgroup which has turned each image;
+                None for upright ones.
+            rows: `(M,)`, of these images only.
+
+        Returns:
+            Features of $g h x$, where h is what has turned x; no pass of the model.
+
+        Raises:
+            ValueError: if there are no features of these views.
+        """
+        small = subgroup(name)
+        missing = [g for g in small.elements if g not in self.group.elements]
+        if missing:
+            raise ValueError(
+                f"The view {missing[0]!r} is not among those of {self.group.name}: "
+                "encode the orbits of D4."
+            )
+        here = torch.tensor([self.group.index(g) for g in small.elements])
+        every = torch.arange(len(self)) if rows is None else rows
+        table = torch.from_numpy(self.group.table[:, :].copy())
+        h = here[:1] if shown is None else here[shown[every]]
+        place = table[here][:, h].expand(-1, len(every)).to(self.features.device)
+        features = self.features[place, every.to(self.features.device)]
+        return Orbits(small, features, self.labels[every])
+
+
+@torch.no_grad()
+def encode_orbits(
+    clip: Clip,
+    data: Labelled,
+    act: Action = SQUARE,
+    rows: Sequence[int] | None = None,
+    batch: int = 250,
+    workers: int = 0,
+    precision: str = "float32",
+) -> Orbits:
+    """Pass every view of every image through the image tower, once.
+
+    Args:
+        clip: in eval mode.
+        data: pairs of a preprocessed image and a label.
+        act: how the group acts on preprocessed images.
+        rows: of these images only.
+        batch: images at once, each with all its views.
+        workers: processes that read and preprocess images.
+        precision: "mixed" passes the images in half precision where that is exact
+            enough; features are kept in float32.
+
+    Returns:
+        Features as the tower makes them, not scaled to length one.
+    """
+    from torch.utils.data import Subset
+
+    part = data if rows is None else Subset(data, rows)
+    device = next(clip.model.parameters()).device
+    features, labels = [], []
+    for images, target in DataLoader(part, batch, num_workers=workers):
+        views = act.orbit(images.to(device))
+        with autocast(device, precision):
+            made = clip.encode(views.flatten(0, 1))
+        features.append(made.float().unflatten(0, views.shape[:2]))
+        labels.append(target)
+    return Orbits(act.group, torch.cat(features, 1), torch.cat(labels))
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """A context in which models compute in the precision that is named.
+
+    Args:
+        device: where they are.
+        precision: "float32", or "mixed": bfloat16 where that is safe.
+
+    Raises:
+        ValueError: for another precision.
+    """
+    if precision not in ("float32", "mixed"):
+        raise ValueError(f'The precision is "float32" or "mixed"; got {precision!r}.')
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "mixed")

@@ -28,7 +28,7 @@ RECIPES = {
         {"layers": [1, 1, 1, 1], "width": 12, "head_width": 16}, 3000, 2e-3
     ),
     "glyph-vit": Recipe(
-        {"layers": 4, "width": 96, "head_width": 32, "patch_size": 8}, 6000, 1e-3
+        {"layers": 3, "width": 128, "head_width": 32, "patch_size": 8}, 5000, 1e-3
     ),
 }
 #: How many signs a model is looked at with, and the seed of the first set.

@@ -69,12 +69,12 @@ KEPT = 4
 
 SIDE = 32
 #: Of the font, in pixels; a sign that would leave the image is drawn smaller.
-SIZES = (20, 23, 26)
+SIZES = (22, 25)
 WIDEST = 28
 #: How far a sign may lie from the middle, in pixels.
-SHIFT = 2
+SHIFT = 1
 #: The greatest standard deviation of the noise, in levels of 255.
-NOISE = 24.0
+NOISE = 12.0
 
 
 def colour_pairs(test: bool) -> list[tuple[str, str]]:
@@ -82,7 +82,7 @@ def colour_pairs(test: bool) -> list[tuple[str, str]]:
 
     Example:
         >>> len(colour_pairs(test=False)), len(colour_pairs(test=True))
-        (45, 15)
+        (43, 15)
     """
     light = {name: float(np.dot(c, (0.3, 0.59, 0.11))) for name, c in COLOURS.items()}
     pairs = [

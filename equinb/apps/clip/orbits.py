@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Subset
 
 from equinb.actions import Action, Rot90
 from equinb.apps.clip.data import Labelled
@@ -71,16 +72,18 @@ class Orbits:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def of(
-        self, name: str, shown: Tensor | None = None, rows: Tensor | None = None
-    ) -> Orbits:
+    def rows(self, rows: Tensor) -> Orbits:
+        """Those of some images, `(M,)`."""
+        features = self.features[:, rows.to(self.features.device)]
+        return Orbits(self.group, features, self.labels[rows.cpu()])
+
+    def of(self, name: str, shown: Tensor | None = None) -> Orbits:
         """The orbits of turned images under a subgroup.
 
         Args:
             name: one of `GENERATORS`.
             shown: `(N,)`, the element of that subgroup which has turned each image;
                 None for upright ones.
-            rows: `(M,)`, of these images only.
 
         Returns:
             Features of $g h x$, where h is what has turned x; no pass of the model.
@@ -96,12 +99,12 @@ class Orbits:
                 "encode the orbits of D4."
             )
         here = torch.tensor([self.group.index(g) for g in small.elements])
-        every = torch.arange(len(self)) if rows is None else rows
-        table = torch.from_numpy(self.group.table[:, :].copy())
-        h = here[:1] if shown is None else here[shown[every]]
-        place = table[here][:, h].expand(-1, len(every)).to(self.features.device)
-        features = self.features[place, every.to(self.features.device)]
-        return Orbits(small, features, self.labels[every])
+        every = torch.arange(len(self))
+        turned = here[:1] if shown is None else here[shown]
+        table = torch.from_numpy(np.array(self.group.table))
+        place = table[here[:, None], turned].expand(-1, len(self))
+        features = self.features[place.to(self.features.device), every]
+        return Orbits(small, features, self.labels)
 
 
 @torch.no_grad()
@@ -129,8 +132,6 @@ def encode_orbits(
     Returns:
         Features as the tower makes them, not scaled to length one.
     """
-    from torch.utils.data import Subset
-
     part = data if rows is None else Subset(data, rows)
     device = next(clip.model.parameters()).device
     features, labels = [], []

@@ -113,7 +113,7 @@ def show(
         shipped: show what ships with the book, even if you have run it.
         rows: show every row, not the means over seeds.
     """
-    experiment = load_experiment(name.split("-")[0])
+    experiment = load_experiment(_experiment_of(name))
     wanted = name if preset is None else f"{experiment.name}-{preset}"
     own = [] if shipped else _own(wanted, folder)
     result = own[-1].name if own else wanted
@@ -150,6 +150,12 @@ def summary(experiment: lab.Experiment[Any], rows: pd.DataFrame) -> str:
     seeds = rows["seed"].nunique()
     title = f"{experiment.value}, mean over {seeds} seeds [95 % interval]"
     return f"{title}\n\n{table.to_string()}"
+
+
+def _experiment_of(result: str) -> str:
+    """The experiment that a result belongs to, by the longest name that fits."""
+    fit = [name for name in EXPERIMENTS if f"{result}-".startswith(f"{name}-")]
+    return max(fit, key=len, default=result.split("-")[0])
 
 
 def _own(result: str, folder: Path) -> list[Path]:

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from equinb.lab import Experiment
 
 EXPERIMENTS = {
+    "clip": "equinb.apps.clip.experiment",
+    "clip-finetuning": "equinb.apps.clip.few_shot",
+    "clip-importance": "equinb.apps.clip.labels",
     "clip-glyphs": "equinb.apps.clip.glyph_clips",
     "clip-tiny": "equinb.apps.clip.tiny_clips",
     "dqn": "equinb.apps.rl.experiment",

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -81,44 +82,46 @@ def run(
     command = command_of(experiment, preset, seeds, config, device)
     whole = _plan(experiment, config, command, seeds, device)
     plans = {j.name: _plan(experiment, config, command, [j.seed], device) for j in jobs}
-    _require_writable(place)
-    kept: dict[str, StoredResult] = {}
-    with Progress(name, jobs, place / "progress", progress) as board:
-        for job in jobs:
-            try:
-                kept[job.name] = _kept(job, plans[job.name], place)
-                board.finished(job, "kept")
-            except FileNotFoundError:  # not done yet
-                pass
-            except ValueError as reason:
-                board.say(f"{job.name} is done again: {reason}")
-        left = [job for job in jobs if job.name not in kept]
-        calls = [
-            Call(experiment, config, job, plans[job.name], board.folder) for job in left
-        ]
-        failed: list[Exception] = []
-        for job, done in in_parallel(calls, workers, dask):
-            if isinstance(done, Exception):
-                failed.append(done)
-                continue
-            with _storing(job.name, place):
-                kept[job.name] = _keep(job, done, plans[job.name], place)
-            board.finished(job, f"{done.seconds:.0f} s")
-    if failed:
-        raise failed[0]
-    units = [kept[job.name] for job in jobs]
-    rows = pd.concat([unit.rows for unit in units], ignore_index=True)
-    made = [unit.provenance for unit in units]
-    whole = replace(
-        whole,
-        date=max(unit.date for unit in made),
-        wall_time=round(sum(unit.wall_time for unit in made), 1),
-        weights={k: v for unit in made for k, v in unit.weights.items()},
-    )
-    with _storing(name, place):
-        save_result(name, rows, whole, place)
-        remove_parts(place)
-    return load_result(name, place)
+    with _own_folder(place) as mine:
+        _require_writable(mine)
+        kept: dict[str, StoredResult] = {}
+        with Progress(name, jobs, mine / "progress", progress) as board:
+            for job in jobs:
+                try:
+                    kept[job.name] = _kept(job, plans[job.name], place)
+                    board.finished(job, "kept")
+                except FileNotFoundError:  # not done yet
+                    pass
+                except ValueError as reason:
+                    board.say(f"{job.name} is done again: {reason}")
+            left = [job for job in jobs if job.name not in kept]
+            calls = [
+                Call(experiment, config, job, plans[job.name], board.folder)
+                for job in left
+            ]
+            failed: list[Exception] = []
+            for job, done in in_parallel(calls, workers, dask):
+                if isinstance(done, Exception):
+                    failed.append(done)
+                    continue
+                with _storing(job.name, mine):
+                    kept[job.name] = _keep(job, done, plans[job.name], mine)
+                board.finished(job, f"{done.seconds:.0f} s")
+        if failed:
+            raise failed[0]
+        units = [kept[job.name] for job in jobs]
+        rows = pd.concat([unit.rows for unit in units], ignore_index=True)
+        made = [unit.provenance for unit in units]
+        whole = replace(
+            whole,
+            date=max(unit.date for unit in made),
+            wall_time=round(sum(unit.wall_time for unit in made), 1),
+            weights={k: v for unit in made for k, v in unit.weights.items()},
+        )
+        with _storing(name, mine):
+            save_result(name, rows, whole, mine)
+            remove_parts(mine)
+        return load_result(name, mine)
 
 
 def run_name(experiment: Experiment[Config], preset: str, config: Config) -> str:
@@ -312,6 +315,19 @@ def _checked_seeds(seeds: Sequence[int]) -> list[int]:
             f"Seeds are different whole numbers from 0 on, at least one; got {whole}."
         )
     return whole
+
+
+@contextlib.contextmanager
+def _own_folder(place: Path) -> Iterator[Path]:
+    """The folder to write in: of several processes that share a job, the first's stays.
+
+    `accelerate launch` starts them, and tells each its rank.
+    """
+    if int(os.environ.get("RANK", "0")) == 0:
+        yield place
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
 
 
 def _require_writable(place: Path) -> None:

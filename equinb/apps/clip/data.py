@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import open_clip
+import torch
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset, Subset
@@ -105,6 +106,19 @@ def load_data(name: str) -> DataSet:
         classes = tuple(open_clip.IMAGENET_CLASSNAMES)
         return DataSet(name, classes, TEMPLATES, _imagenet_v2)
     raise ValueError(f"There is no data set {name!r}; there are {', '.join(DATA)}.")
+
+
+def part(data: Labelled, every: int) -> list[int]:
+    """Places in a data set: one of so many, at random, always the same.
+
+    Args:
+        data: the whole.
+        every: one of so many.
+    """
+    n = len(data)  # type: ignore[arg-type]
+    drawn = torch.randperm(n, generator=torch.Generator().manual_seed(0))
+    chosen: list[int] = drawn[: n // every].sort().values.tolist()
+    return chosen
 
 
 def _glyphs(split: str, transform: Transform) -> Labelled:

@@ -17,20 +17,36 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from equinb.apps.clip.data import load_data
+from equinb.apps.clip.data import load_data, part
 from equinb.apps.clip.model import Clip, Similarity, weights_name
-from equinb.apps.clip.orbits import GENERATORS, Orbits, encode_orbits, subgroup
+from equinb.apps.clip.orbits import (
+    GENERATORS,
+    READING,
+    Orbits,
+    Reading,
+    accelerator_for,
+    encode_orbits,
+    subgroup,
+)
 from equinb.apps.clip.pretrained import PAPER, SHIPPED, load_clip
 from equinb.apps.clip.published import published_equitune, published_equizero
-from equinb.apps.clip.zero_shot import CUTS, answer, zero_shot
+from equinb.apps.clip.zero_shot import (
+    CUTS,
+    PRETRAINED,
+    UPRIGHT,
+    answer,
+    zero_shot,
+)
 from equinb.lab import Experiment, Job, Made, Report
 
 #: What the rows call CLIP's own temperature, and the one that is published.
 SCALES = {"CLIP's": None, "1": 1.0}
-PRETRAINED, UPRIGHT, ORACLE = "pretrained", "pretrained, upright", "any view"
+#: Right if any view is: the most that a choice of views can reach.
+ORACLE = "any view"
 #: Where the models that ship are tried; the others, on the data sets of the paper.
 DATA_OF = {"glyph": ("glyphs",), "tiny": ("tiny-imagenet",)}
 PAPER_DATA = ("cifar100", "imagenet-v2")
+PAPER_READING = Reading(batch=32, workers=4, precision="mixed")
 
 
 @dataclass(frozen=True)
@@ -41,17 +57,13 @@ class ZeroShotOptions:
         models: names that `load_clip` knows.
         data: data sets, for the models that do not ship.
         every: one of so many test images is looked at.
-        batch: images at once, each with eight views.
-        workers: processes that read images.
-        precision: "float32" or "mixed"; similarities are in float32.
+        reading: how images are read and passed through the model.
     """
 
     models: tuple[str, ...]
     data: tuple[str, ...] = PAPER_DATA
     every: int = 1
-    batch: int = 250
-    workers: int = 0
-    precision: str = "float32"
+    reading: Reading = READING
 
 
 def data_of(model: str, others: Sequence[str] = PAPER_DATA) -> tuple[str, ...]:
@@ -72,18 +84,12 @@ def jobs(options: ZeroShotOptions, seeds: Sequence[int]) -> list[Job]:
 def work(options: ZeroShotOptions, job: Job, device: str, report: Report) -> Made:
     """Encode the views of every test image once, and try every method on them."""
     model, data = str(job.settings["model"]), str(job.settings["data"])
+    device = str(accelerator_for(device, options.reading.precision).device)
     clip, task = load_clip(model).to(device), load_data(data)
     text = clip.classifier(task.classes, task.templates)
     images = task.split("test", clip.preprocess)
-    rows = range(0, len(images), options.every)  # type: ignore[arg-type]
-    orbits = encode_orbits(
-        clip,
-        images,
-        rows=rows,
-        batch=options.batch,
-        workers=options.workers,
-        precision=options.precision,
-    )
+    rows = part(images, options.every)
+    orbits = encode_orbits(clip, images, rows=rows, reading=options.reading)
     report(1)
     found: list[dict[str, Any]] = []
     for done, group in enumerate(GENERATORS, 2):
@@ -171,7 +177,7 @@ EXPERIMENT = Experiment(
     presets={
         "quick": ZeroShotOptions(SHIPPED[:2], every=4),
         "small": ZeroShotOptions(SHIPPED),
-        "paper": ZeroShotOptions(tuple(PAPER), batch=32, workers=4, precision="mixed"),
+        "paper": ZeroShotOptions(tuple(PAPER), reading=PAPER_READING),
     },
     jobs=jobs,
     work=work,

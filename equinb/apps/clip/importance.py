@@ -19,6 +19,8 @@ from equinb.apps.clip.zero_shot import answer, weigh
 from equinb.lambda_equitune import Learned
 from equinb.symmetrized import Weighting
 
+#: What the rows of results call it.
+LAMBDA = "lambda-equitune"
 #: The hidden layers of the published network.
 PUBLISHED = (100, 100)
 #: How lambda is trained: Adam on so many images a step.

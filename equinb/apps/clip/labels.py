@@ -16,9 +16,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from equinb.apps.clip.data import load_data
-from equinb.apps.clip.experiment import data_of, reads
+from equinb.apps.clip.data import load_data, part
+from equinb.apps.clip.experiment import ORACLE, PAPER_READING, data_of, reads
 from equinb.apps.clip.importance import (
+    LAMBDA,
     PUBLISHED,
     by_labels,
     by_teacher,
@@ -26,16 +27,28 @@ from equinb.apps.clip.importance import (
     learn_importance,
 )
 from equinb.apps.clip.model import Similarity
-from equinb.apps.clip.orbits import Orbits, action, encode_orbits
+from equinb.apps.clip.orbits import (
+    READING,
+    Orbits,
+    Reading,
+    accelerator_for,
+    action,
+    encode_orbits,
+)
 from equinb.apps.clip.pretrained import PAPER, SHIPPED, load_clip
 from equinb.apps.clip.published import learn_published, published_lambda
-from equinb.apps.clip.zero_shot import answer, weigh, zero_shot
+from equinb.apps.clip.zero_shot import (
+    PRETRAINED,
+    UPRIGHT,
+    answer,
+    weigh,
+    zero_shot,
+)
 from equinb.lab import Experiment, Job, Made, Report
 from equinb.lambda_equitune import Learned
 from equinb.symmetrized import Weighting
 
 #: What the rows call lambda, by who taught it.
-LAMBDA = "lambda-equitune"
 DISTILLED = f"{LAMBDA}, distilled from equizero"
 ORIENTATION = "orientation classifier"
 OTHER_CLASSES = f"{LAMBDA}, other classes"
@@ -55,18 +68,14 @@ class LabelOptions:
         data: data sets, for the models that do not ship.
         images: how many training images lambda learns from.
         every: one of so many test images is looked at.
-        batch: images at once, each with four views.
-        workers: processes that read images.
-        precision: "float32" or "mixed".
+        reading: how images are read and passed through the model.
     """
 
     models: tuple[str, ...]
     data: tuple[str, ...] = ("cifar100",)
     images: tuple[int, ...] = (50, 200, 1000, 4000, 16_000)
     every: int = 1
-    batch: int = 250
-    workers: int = 0
-    precision: str = "float32"
+    reading: Reading = READING
 
 
 def jobs(options: LabelOptions, seeds: Sequence[int]) -> list[Job]:
@@ -82,27 +91,19 @@ def jobs(options: LabelOptions, seeds: Sequence[int]) -> list[Job]:
 def work(options: LabelOptions, job: Job, device: str, report: Report) -> Made:
     """Teach lambda in several ways, and look at its answers and at its weights."""
     model, data = str(job.settings["model"]), str(job.settings["data"])
+    device = str(accelerator_for(device, options.reading.precision).device)
     clip, task = load_clip(model).to(device), load_data(data)
     head = Similarity(clip.classifier(task.classes, task.templates), clip.scale)
     random = torch.Generator().manual_seed(job.seed)
 
     def encode(split: str, rows: Sequence[int]) -> Orbits:
         images = task.split(split, clip.preprocess)
-        return encode_orbits(
-            clip,
-            images,
-            action(GROUP),
-            rows,
-            options.batch,
-            options.workers,
-            options.precision,
-        )
+        return encode_orbits(clip, images, action(GROUP), rows, options.reading)
 
     whole = len(task.split("train", clip.preprocess))  # type: ignore[arg-type]
     drawn = torch.randperm(whole, generator=random)[: max(options.images)]
     train = encode("train", drawn.tolist())
-    last = len(task.split("test", clip.preprocess))  # type: ignore[arg-type]
-    test = encode("test", range(0, last, options.every))
+    test = encode("test", part(task.split("test", clip.preprocess), options.every))
     report(1)
     rows: list[dict[str, Any]] = []
 
@@ -115,9 +116,9 @@ def work(options: LabelOptions, job: Job, device: str, report: Report) -> Made:
         look(method, weighting)
     hits = head(test.features).argmax(-1).cpu() == test.labels
     for method, top1 in (
-        ("pretrained", hits.double().mean()),
-        ("pretrained, upright", hits[test.group.identity].double().mean()),
-        ("any view", hits.any(0).double().mean()),
+        (PRETRAINED, hits.double().mean()),
+        (UPRIGHT, hits[test.group.identity].double().mean()),
+        (ORACLE, hits.any(0).double().mean()),
     ):
         rows.append({"method": method, "network": "", "images": 0, "top1": float(top1)})
     best = max(options.images)
@@ -180,11 +181,12 @@ def judge(weighting: Weighting, test: Orbits, head: Similarity) -> dict[str, flo
 
     Returns:
         `top1`; `views`, their effective number, a mean over images; `upright`, the
-        share of images whose greatest weight is on the upright view.
+        share of images whose upright view alone has the greatest weight.
     """
     weights = weigh(weighting, test, head).weights
     hits = answer(weighting, test, head, "logits").argmax(-1).cpu() == test.labels
-    upright = weights.argmax(0) == test.group.identity
+    others = [g for g in range(test.group.order) if g != test.group.identity]
+    upright = weights[test.group.identity] > weights[others].amax(0)
     return {
         "top1": float(hits.double().mean()),
         "views": float(torch.special.entr(weights).sum(0).exp().double().mean()),
@@ -216,9 +218,7 @@ EXPERIMENT = Experiment(
         "paper": LabelOptions(
             tuple(PAPER),
             images=(100, 1000, 10_000, 45_000),
-            batch=32,
-            workers=4,
-            precision="mixed",
+            reading=PAPER_READING,
         ),
     },
     jobs=jobs,

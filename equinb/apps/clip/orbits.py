@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from accelerate import Accelerator, DataLoaderConfiguration
 from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 
@@ -53,6 +54,25 @@ def subgroup(name: str) -> FiniteGroup:
 def action(name: str) -> Action:
     """How one of `GENERATORS` acts on images."""
     return SQUARE.restrict(subgroup(name))
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How images are read and passed through a model.
+
+    Attributes:
+        batch: images at once, each with all its views.
+        workers: processes that read and preprocess images.
+        precision: "float32", or "mixed" for half precision where that is safe; features
+            and similarities are in float32.
+    """
+
+    batch: int = 250
+    workers: int = 0
+    precision: str = "float32"
+
+
+READING = Reading()
 
 
 @dataclass(frozen=True)
@@ -113,42 +133,45 @@ def encode_orbits(
     data: Labelled,
     act: Action = SQUARE,
     rows: Sequence[int] | None = None,
-    batch: int = 250,
-    workers: int = 0,
-    precision: str = "float32",
+    reading: Reading = READING,
 ) -> Orbits:
     """Pass every view of every image through the image tower, once.
+
+    Under `accelerate launch` every process takes its part of each batch, and has the
+    whole in the end.
 
     Args:
         clip: in eval mode.
         data: pairs of a preprocessed image and a label.
         act: how the group acts on preprocessed images.
         rows: of these images only.
-        batch: images at once, each with all its views.
-        workers: processes that read and preprocess images.
-        precision: "mixed" passes the images in half precision where that is exact
-            enough; features are kept in float32.
+        reading: batches, processes and precision.
 
     Returns:
         Features as the tower makes them, not scaled to length one.
     """
-    part = data if rows is None else Subset(data, rows)
     device = next(clip.model.parameters()).device
+    accelerator = accelerator_for(device, reading.precision)
+    part = data if rows is None else Subset(data, rows)
+    loader = DataLoader(part, reading.batch, num_workers=reading.workers)
     features, labels = [], []
-    for images, target in DataLoader(part, batch, num_workers=workers):
+    for images, target in accelerator.prepare(loader):
         views = act.orbit(images.to(device))
-        with autocast(device, precision):
+        with accelerator.autocast():
             made = clip.encode(views.flatten(0, 1))
-        features.append(made.float().unflatten(0, views.shape[:2]))
-        labels.append(target)
+        # The images lead, for the processes' parts to be put together.
+        whole = made.float().unflatten(0, views.shape[:2]).transpose(0, 1)
+        whole, target = accelerator.gather_for_metrics((whole, target))
+        features.append(whole.transpose(0, 1))
+        labels.append(target.cpu())
     return Orbits(act.group, torch.cat(features, 1), torch.cat(labels))
 
 
-def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """A context in which models compute in the precision that is named.
+def accelerator_for(device: torch.device | str, precision: str) -> Accelerator:
+    """What shares the work among the processes that `accelerate launch` has started.
 
     Args:
-        device: where they are.
+        device: where models are: of these, each process takes its own.
         precision: "float32", or "mixed": bfloat16 where that is safe.
 
     Raises:
@@ -156,4 +179,8 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
     """
     if precision not in ("float32", "mixed"):
         raise ValueError(f'The precision is "float32" or "mixed"; got {precision!r}.')
-    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "mixed")
+    return Accelerator(
+        cpu=torch.device(device).type == "cpu",
+        mixed_precision="bf16" if precision == "mixed" else "no",
+        dataloader_config=DataLoaderConfiguration(split_batches=True),
+    )

@@ -18,8 +18,8 @@ from equinb.symmetrized import Orbit, Weighting
 
 #: Where the average may be taken.
 CUTS = ("features", "logits", "probabilities")
-#: The temperature of the published code, which leaves out CLIP's own.
-PUBLISHED_SCALE = 1.0
+#: What rows call the model by itself, on turned images and on upright ones.
+PRETRAINED, UPRIGHT = "pretrained", "pretrained, upright"
 
 
 def answer(

@@ -84,10 +84,11 @@ def cayley_tables(*groups: FiniteGroup) -> None:
 def image_row(
     images: Tensor | Sequence[Tensor], titles: Sequence[str], columns: int = 5
 ) -> None:
-    """Grey images with a title each, in rows.
+    """Images with a title each, in rows.
 
     Args:
-        images: `(n, H, W)`, from 0 (the page) to 1 (ink).
+        images: grey ones `(n, H, W)`, from 0 (the page) to 1 (ink), or coloured ones
+            `(n, 3, H, W)`, bytes.
         titles: one a picture.
         columns: the most pictures in a row.
     """
@@ -99,7 +100,9 @@ def image_row(
     for ax in axes.flat:
         ax.axis("off")
     for ax, image, title in zip(axes.flat, images, titles, strict=False):
-        ax.imshow(np.asarray(image), vmin=0, vmax=1)
+        pixels = np.asarray(image)
+        pixels = pixels.transpose(1, 2, 0) if pixels.ndim == 3 else pixels
+        ax.imshow(pixels, vmin=0, vmax=1)
         ax.set_title(title, fontsize=11)
 
 

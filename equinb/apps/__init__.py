@@ -10,17 +10,17 @@ if TYPE_CHECKING:
     from equinb.lab import Experiment
 
 EXPERIMENTS = {
-    "clip": "equinb.apps.clip.experiment",
-    "clip-finetuning": "equinb.apps.clip.few_shot",
-    "clip-importance": "equinb.apps.clip.labels",
-    "clip-glyphs": "equinb.apps.clip.glyph_clips",
-    "clip-tiny": "equinb.apps.clip.tiny_clips",
     "dqn": "equinb.apps.rl.experiment",
     "scan": "equinb.apps.scan.experiment",
     "scan-finetuning": "equinb.apps.scan.few_shot",
     "scan-importance": "equinb.apps.scan.labels",
     "scan-pretraining": "equinb.apps.scan.pretraining",
     "scan-rates": "equinb.apps.scan.rates",
+    "clip": "equinb.apps.clip.experiment",
+    "clip-finetuning": "equinb.apps.clip.few_shot",
+    "clip-glyphs": "equinb.apps.clip.glyph_clips",
+    "clip-importance": "equinb.apps.clip.labels",
+    "clip-tiny": "equinb.apps.clip.tiny_clips",
 }
 
 

@@ -1,7 +1,7 @@
 """The experiment `clip`: zero-shot accuracy on turned images, by method.
 
     equinb run clip --preset quick --seeds 0-2   # the glyph CLIPs
-    equinb run clip --preset small --seeds 0-2   # those of Tiny-ImageNet as well
+    equinb run clip --preset small --seeds 0-2   # every test image
     equinb run clip --preset paper --device cuda # OpenAI's, on CIFAR100 and ImageNet-V2
 
 The seed is that of the random turns. Data sets are read from the folder that

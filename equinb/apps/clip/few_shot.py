@@ -1,7 +1,7 @@
 """The experiment `clip-finetuning`: accuracy on turned images after few steps and many.
 
     equinb run clip-finetuning --preset quick             # a glyph CLIP, 50 steps
-    equinb run clip-finetuning --preset small --seeds 0-2 # all that ship, 4,000 steps
+    equinb run clip-finetuning --preset small --seeds 0-2 # both, 4,000 steps
     equinb run clip-finetuning --preset paper --device cuda
     accelerate launch -m equinb run clip-finetuning --preset paper --device cuda
 

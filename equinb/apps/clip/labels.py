@@ -1,7 +1,7 @@
 """The experiment `clip-importance`: what lambda learns, from what, and from how much.
 
     equinb run clip-importance --preset quick             # the glyph CLIPs
-    equinb run clip-importance --preset small --seeds 0-2 # and those of Tiny-ImageNet
+    equinb run clip-importance --preset small --seeds 0-2 # more images
     equinb run clip-importance --preset paper --device cuda
 
 A lambda that has seen labels of the task is not zero-shot: rows say how many.

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+
 import open_clip
 
 from equinb.apps.clip.model import Clip, restore, weights_name
 from equinb.lab import load_weights
 
 #: The CLIPs that ship, by what they were trained on and what kind they are.
-SHIPPED = ("glyph-resnet", "glyph-vit", "tiny-resnet", "tiny-vit")
+SHIPPED = ("glyph-resnet", "glyph-vit")
 #: The models of the paper, as open_clip calls them; the download of each, in megabytes.
 PAPER = {"RN50": 256, "RN101": 292, "ViT-B-32": 354, "ViT-B-16": 351}
 
@@ -17,8 +19,8 @@ def load_clip(name: str, pretrained: str | None = "openai") -> Clip:
     """A pretrained CLIP, in eval mode and without gradients.
 
     Args:
-        name: "glyph-resnet", "glyph-vit", "tiny-resnet" or "tiny-vit", which ship with
-            equinb, or any architecture of open_clip.
+        name: "glyph-resnet" or "glyph-vit", which ship with equinb, or any architecture
+            of open_clip.
         pretrained: whose weights, for an architecture of open_clip: one of
             `open_clip.list_pretrained_tags_by_model(name)`; None for random ones.
 
@@ -45,6 +47,9 @@ def load_clip(name: str, pretrained: str | None = "openai") -> Clip:
             f"open_clip has no weights {pretrained!r} for {name}; it has "
             f"{', '.join(tags)}."
         )
+    disabled = logging.root.manager.disable
+    if pretrained is None:  # then it warns of what was asked for
+        logging.disable(logging.WARNING)
     try:
         model, _, preprocess = open_clip.create_model_and_transforms(
             name, pretrained=pretrained
@@ -56,5 +61,7 @@ def load_clip(name: str, pretrained: str | None = "openai") -> Clip:
             "open_clip downloads them from huggingface.co on first use; go online and "
             f"call load_clip({name!r}) again."
         ) from error
+    finally:
+        logging.disable(disabled)
     model.eval().requires_grad_(False)
     return Clip(name, model, open_clip.get_tokenizer(name), preprocess)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
+from torch.nn.functional import affine_grid, grid_sample
 
 from equinb.apps.clip.pretraining import (
     PACKAGES,
@@ -27,14 +27,14 @@ from equinb.lab import Experiment, Job, Made, Report
 #: How the models that ship are trained.
 RECIPES = {
     "tiny-resnet": Recipe(
-        {"layers": [3, 3, 2, 1], "width": 20, "head_width": 16}, 10_000, 2e-3
+        {"layers": [3, 3, 2, 1], "width": 20, "head_width": 16}, 10_000, 2e-3, 0.2
     ),
     "tiny-vit": Recipe(
-        {"layers": 6, "width": 96, "head_width": 32, "patch_size": 8}, 7000, 1e-3
+        {"layers": 6, "width": 96, "head_width": 32, "patch_size": 8}, 7000, 1e-3, 0.2
     ),
 }
-#: How far an image is moved at most, in pixels. None is mirrored or turned.
-SHIFT = 2
+#: The side of the smallest square that is cropped of an image. None is turned.
+SMALLEST = 0.6
 
 
 def jobs(options: PretrainingOptions, seeds: Sequence[int]) -> list[Job]:
@@ -59,24 +59,26 @@ def course() -> Course:
 
 
 def batches(random: torch.Generator) -> Iterator[Tensor]:
-    """One image of each class, moved a little, until each was seen; then again."""
+    """One image of each class, cropped, until each was seen; then again."""
     images = tiny_images("pretraining")[0].unflatten(0, (len(tiny_classes()), -1))
     classes, each = images.shape[:2]
     while True:
         order = torch.rand((classes, each), generator=random).argsort(1)
         for chosen in order.T:
-            yield moved(images[torch.arange(classes), chosen], random)
+            yield cropped(images[torch.arange(classes), chosen], random)
 
 
-def moved(images: Tensor, random: torch.Generator) -> Tensor:
-    """Each of `(N, 3, H, W)` by up to two pixels each way, its edge reflected."""
-    wide = pad(images.float(), (SHIFT,) * 4, mode="reflect").to(images.dtype)
-    n, side = len(images), images.shape[-1]
-    shifts = torch.randint(0, 2 * SHIFT + 1, (2, n, 1), generator=random)
-    rows, columns = shifts + torch.arange(side)
-    every = torch.arange(n)[:, None, None]
-    # Indices with a slice between them put the channels last.
-    return wide[every, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+def cropped(images: Tensor, random: torch.Generator) -> Tensor:
+    """A square of each of `(N, 3, H, W)`, bytes, scaled up to the whole."""
+    n = len(images)
+    side = 1 - (1 - SMALLEST) * torch.rand((n, 1), generator=random)
+    middle = (1 - side) * (2 * torch.rand((n, 2), generator=random) - 1)
+    zero = torch.zeros_like(side)
+    rows = [side, zero, middle[:, :1]], [zero, side, middle[:, 1:]]
+    theta = torch.stack([torch.cat(row, 1) for row in rows], 1)
+    grid = affine_grid(theta, list(images.shape), align_corners=False)
+    made = grid_sample(images.float(), grid, padding_mode="border", align_corners=False)
+    return made.round().to(torch.uint8)
 
 
 EXPERIMENT = Experiment(

@@ -271,6 +271,72 @@ def test_code_that_changes_during_a_run_is_not_claimed(tmp_path, monkeypatch):
     assert len(made.code_hash) == 64
 
 
+# Several processes that share a job: `accelerate launch` tells each its rank.
+
+
+def as_rank(monkeypatch, rank):
+    monkeypatch.setenv("RANK", str(rank))
+
+
+def left_in(folder):
+    """What a run has left, apart from dates."""
+    paths = (path for path in Path(folder).rglob("*") if path.is_file())
+    return {
+        str(path.relative_to(folder)): path.suffix != ".json" and path.read_bytes()
+        for path in paths
+    }
+
+
+def test_the_first_process_writes_what_one_would(tmp_path, monkeypatch):
+    alone, _ = run(tmp_path / "alone", preset="small")
+    as_rank(monkeypatch, 0)
+    first, _ = run(tmp_path / "first", preset="small")
+    assert first.equals(alone)
+    assert left_in(tmp_path / "first") == left_in(tmp_path / "alone")
+
+
+@pytest.mark.parametrize("rank", [1, 3])
+def test_the_others_have_the_rows_and_leave_no_file(tmp_path, monkeypatch, rank):
+    alone, made = run(tmp_path / "alone", preset="small")
+    as_rank(monkeypatch, rank)
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(scratch))
+    rows, also = run(tmp_path / "other", preset="small")
+    assert rows.equals(alone)
+    assert also.weights == made.weights
+    assert len(made.weights) == len(SEEDS)
+    assert not left_in(tmp_path / "other")
+    assert not list(scratch.iterdir())
+
+
+def test_all_go_on_with_what_was_kept(tmp_path, monkeypatch):
+    config, log = logged(tmp_path)
+    runs = tmp_path / "runs"
+    run(runs, config=config, seeds=[0])
+    before = left_in(runs)
+    log.write_text("")
+    as_rank(monkeypatch, 1)
+    rows, _ = run(runs, config=config, seeds=[0, 1])
+    assert sorted(log.read_text().split()) == ["10-seed1", "20-seed1"]
+    assert left_in(runs) == before
+    as_rank(monkeypatch, 0)
+    first, _ = run(runs, config=config, seeds=[0, 1])
+    assert sorted(log.read_text().split()) == ["10-seed1"] * 2 + ["20-seed1"] * 2
+    assert first.equals(rows)
+
+
+def test_the_others_need_no_room_for_the_run(tmp_path, monkeypatch):
+    """Where the first could not write, they can: hosts may not share a disk."""
+    (tmp_path / "file").touch()
+    as_rank(monkeypatch, 1)
+    rows, _ = run(tmp_path / "file")
+    assert len(rows) == 12
+    as_rank(monkeypatch, 0)
+    with pytest.raises(OSError, match="could not be stored in"):
+        run(tmp_path / "file")
+
+
 # What is refused.
 
 

@@ -84,7 +84,7 @@ def jobs(options: ZeroShotOptions, seeds: Sequence[int]) -> list[Job]:
 def work(options: ZeroShotOptions, job: Job, device: str, report: Report) -> Made:
     """Encode the views of every test image once, and try every method on them."""
     model, data = str(job.settings["model"]), str(job.settings["data"])
-    device = str(accelerator_for(device, options.reading.precision).device)
+    device = str(accelerator_for(device).device)
     clip, task = load_clip(model).to(device), load_data(data)
     text = clip.classifier(task.classes, task.templates)
     images = task.split("test", clip.preprocess)

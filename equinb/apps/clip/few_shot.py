@@ -99,7 +99,7 @@ def work(options: FinetuningOptions, job: Job, device: str, report: Report) -> M
     """Finetune a CLIP, and read it on the way."""
     model, data = str(job.settings["model"]), str(job.settings["data"])
     method, act = str(job.settings["method"]), action(GROUP)
-    device = str(accelerator_for(device, options.reading.precision).device)
+    device = str(accelerator_for(device).device)
     clip, task = load_clip(model).to(device), load_data(data)
     head = Similarity(clip.classifier(task.classes, task.templates), clip.scale)
     images = task.split("train", clip.preprocess)

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 from equinb.actions import Action, Rot90
 from equinb.apps.clip.data import Labelled
 from equinb.apps.clip.model import Clip, Similarity
-from equinb.apps.clip.orbits import Orbits, accelerator_for
+from equinb.apps.clip.orbits import Orbits, accelerator_for, autocast
 from equinb.apps.clip.zero_shot import answer
 from equinb.equitune import Uniform
 from equinb.groups import cyclic
@@ -76,7 +76,7 @@ def finetune(
         visit: called after every step.
     """
     device = next(clip.model.parameters()).device
-    accelerator = accelerator_for(device, tuning.precision)
+    accelerator = accelerator_for(device)
     tower: Any = clip.model.visual
     tower.requires_grad_(True)
     optimizer = torch.optim.AdamW(tower.parameters(), tuning.rate, weight_decay=0.0)
@@ -90,7 +90,7 @@ def finetune(
             group["lr"] = tuning.rate * min(1.0, step / tuning.warm)
         turned = turn(act, pixels.to(device), shown)
         views = views_of.orbit(turned)
-        with accelerator.autocast():
+        with autocast(device, tuning.precision):
             features = tower(views.flatten(0, 1)).float().unflatten(0, views.shape[:2])
         orbits = Orbits(views_of.group, features, labels)
         logits = answer(weighting or Uniform(), orbits, head, "logits")

@@ -91,7 +91,7 @@ def jobs(options: LabelOptions, seeds: Sequence[int]) -> list[Job]:
 def work(options: LabelOptions, job: Job, device: str, report: Report) -> Made:
     """Teach lambda in several ways, and look at its answers and at its weights."""
     model, data = str(job.settings["model"]), str(job.settings["data"])
-    device = str(accelerator_for(device, options.reading.precision).device)
+    device = str(accelerator_for(device).device)
     clip, task = load_clip(model).to(device), load_data(data)
     head = Similarity(clip.classifier(task.classes, task.templates), clip.scale)
     random = torch.Generator().manual_seed(job.seed)

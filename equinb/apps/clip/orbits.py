@@ -151,13 +151,13 @@ def encode_orbits(
         Features as the tower makes them, not scaled to length one.
     """
     device = next(clip.model.parameters()).device
-    accelerator = accelerator_for(device, reading.precision)
+    accelerator = accelerator_for(device)
     part = data if rows is None else Subset(data, rows)
     loader = DataLoader(part, reading.batch, num_workers=reading.workers)
     features, labels = [], []
     for images, target in accelerator.prepare(loader):
         views = act.orbit(images.to(device))
-        with accelerator.autocast():
+        with autocast(device, reading.precision):
             made = clip.encode(views.flatten(0, 1))
         # The images lead, for the processes' parts to be put together.
         whole = made.float().unflatten(0, views.shape[:2]).transpose(0, 1)
@@ -167,11 +167,23 @@ def encode_orbits(
     return Orbits(act.group, torch.cat(features, 1), torch.cat(labels))
 
 
-def accelerator_for(device: torch.device | str, precision: str) -> Accelerator:
+def accelerator_for(device: torch.device | str) -> Accelerator:
     """What shares the work among the processes that `accelerate launch` has started.
 
     Args:
         device: where models are: of these, each process takes its own.
+    """
+    return Accelerator(
+        cpu=torch.device(device).type == "cpu",
+        dataloader_config=DataLoaderConfiguration(split_batches=True),
+    )
+
+
+def autocast(device: torch.device | str, precision: str) -> torch.autocast:
+    """A context in which models compute in the precision that is named.
+
+    Args:
+        device: where they are.
         precision: "float32", or "mixed": bfloat16 where that is safe.
 
     Raises:
@@ -179,8 +191,5 @@ def accelerator_for(device: torch.device | str, precision: str) -> Accelerator:
     """
     if precision not in ("float32", "mixed"):
         raise ValueError(f'The precision is "float32" or "mixed"; got {precision!r}.')
-    return Accelerator(
-        cpu=torch.device(device).type == "cpu",
-        mixed_precision="bf16" if precision == "mixed" else "no",
-        dataloader_config=DataLoaderConfiguration(split_batches=True),
-    )
+    kind = torch.device(device).type
+    return torch.autocast(kind, torch.bfloat16, enabled=precision == "mixed")

@@ -52,7 +52,7 @@ def load_clip(name: str, pretrained: str | None = "openai") -> Clip:
         logging.disable(logging.WARNING)
     try:
         model, _, preprocess = open_clip.create_model_and_transforms(
-            name, pretrained=pretrained
+            name, pretrained=pretrained, force_quick_gelu=_quick(name, pretrained)
         )
     except (OSError, RuntimeError) as error:
         size = f", about {PAPER[name]} MB" if name in PAPER else ""
@@ -65,3 +65,10 @@ def load_clip(name: str, pretrained: str | None = "openai") -> Clip:
         logging.disable(disabled)
     model.eval().requires_grad_(False)
     return Clip(name, model, open_clip.get_tokenizer(name), preprocess)
+
+
+def _quick(name: str, pretrained: str | None) -> bool:
+    """Whether weights were trained with OpenAI's faster kind of GELU."""
+    if pretrained is None:
+        return False
+    return bool(open_clip.get_pretrained_cfg(name, pretrained).get("quick_gelu"))

@@ -175,6 +175,7 @@ def accelerator_for(device: torch.device | str) -> Accelerator:
     """
     return Accelerator(
         cpu=torch.device(device).type == "cpu",
+        mixed_precision="no",  # whatever the launcher's default: see autocast
         dataloader_config=DataLoaderConfiguration(split_batches=True),
     )
 

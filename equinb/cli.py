@@ -164,7 +164,13 @@ def _own(result: str, folder: Path) -> list[Path]:
         place
         for place in folder.glob(f"{result}*")
         if (place / f"{place.name}.json").exists()
-        and (place.name == result or place.name.startswith(f"{result}-"))
+        and (
+            place.name == result
+            or (
+                place.name.startswith(f"{result}-")
+                and _experiment_of(place.name) == _experiment_of(result)
+            )
+        )
     ]
     return sorted(
         places, key=lambda place: (place / f"{place.name}.json").stat().st_mtime
@@ -229,7 +235,7 @@ def _run(name: str, words: list[str]) -> int:
     )
     result = run_name(experiment, options.preset, chosen.config)
     print(f"{options.folder / result / result}.csv")
-    if options.ship:
+    if options.ship and lab.is_first_process():
         print("shipped:", *lab.ship(result, options.folder), sep="\n  ")
     return 0
 

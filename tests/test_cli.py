@@ -79,6 +79,21 @@ def test_help_of_the_whole():
         assert word in done.stdout
 
 
+def test_as_a_module_it_is_the_same_command(capsys):
+    """For `accelerate launch -m equinb`."""
+
+    def module(*words):
+        command = [sys.executable, "-m", "equinb", *words]
+        return subprocess.run(command, capture_output=True, text=True)
+
+    done = module("show", "dqn", "--shipped")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == called(capsys, "show", "dqn", "--shipped")[1]
+    wrong = module("run", "nope")
+    assert wrong.returncode == 1
+    assert wrong.stderr.startswith("equinb: There is no experiment 'nope'")
+
+
 # Running.
 
 
@@ -98,6 +113,18 @@ def test_workers_change_nothing(quick, tmp_path):
     lab.run(load_experiment("dqn"), "quick", [0, 1, 2], **run)
     assert len(tables(quick)) == 10
     assert tables(tmp_path) == tables(quick)
+
+
+def test_of_several_processes_the_first_alone_ships(capsys, monkeypatch, tmp_path):
+    """The others have no run to ship: `accelerate launch` tells each its rank."""
+    shipped = []
+    monkeypatch.setattr(lab, "ship", lambda *names: shipped.append(names) or [])
+    words = [*QUICK, "--environments", "CartPole-v1", "--ship"]
+    for rank, times in (("1", 0), ("0", 1)):
+        monkeypatch.setenv("RANK", rank)
+        code, _, err = called(capsys, *words, "--folder", str(tmp_path))
+        assert code == 0, err
+        assert len(shipped) == times
 
 
 def start(*words):
@@ -263,6 +290,37 @@ def test_show_prefers_your_own_last_run(capsys, tmp_path):
     assert f"from {place}" in out
     _, out, _ = called(capsys, "show", *words, "--shipped")
     assert "from the book" in out
+
+
+@pytest.mark.parametrize(
+    ("result", "experiment"),
+    [
+        *((name, name) for name in EXPERIMENTS),
+        *((f"{name}-small", name) for name in EXPERIMENTS),
+        ("scan-quick-1a2b3c", "scan"),
+        ("clip-glyphs-quick-1a2b3c", "clip-glyphs"),
+        ("clip-glyphsmall", "clip"),
+        ("clipper", "clipper"),
+        ("clipper-small", "clipper"),
+        ("nope-small", "nope"),
+    ],
+)
+def test_a_result_belongs_to_the_experiment_of_the_longest_name(result, experiment):
+    assert cli._experiment_of(result) == experiment
+
+
+def test_show_takes_no_run_of_an_experiment_whose_name_goes_on(capsys, tmp_path):
+    """The last run is of scan-rates; that is none of scan."""
+    for name in ("scan-quick", "scan-rates-quick"):
+        place = tmp_path / name
+        place.mkdir()
+        (place / f"{name}.json").write_text("{}")
+        os.utime(place / f"{name}.json", ns=(0, 10**9 * len(name)))
+    for name in ("scan", "scan-rates"):
+        code, _, err = called(capsys, "show", name, "--folder", str(tmp_path))
+        assert code == 1
+        assert f"{name}-quick" in err
+        assert (name == "scan-rates") == ("rates" in err)
 
 
 def test_the_books_own_files_verify(capsys):

@@ -16,7 +16,7 @@ from equinb.lab.results import (
     paired_gains,
     save_result,
 )
-from equinb.lab.runner import pick_device, run, ship
+from equinb.lab.runner import is_first_process, pick_device, run, ship
 from equinb.lab.verify import Finding, verify
 from equinb.lab.weights import load_weights, save_weights
 
@@ -31,6 +31,7 @@ __all__ = [
     "StoredResult",
     "data_folder",
     "intervals",
+    "is_first_process",
     "load_result",
     "load_weights",
     "mean_interval",

@@ -266,6 +266,11 @@ def _plan(
     )
 
 
+def is_first_process() -> bool:
+    """Whether this is the first of those that `accelerate launch` has started."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
 def pick_device(name: str = "auto") -> str:
     """A device that is there.
 
@@ -319,11 +324,8 @@ def _checked_seeds(seeds: Sequence[int]) -> list[int]:
 
 @contextlib.contextmanager
 def _own_folder(place: Path) -> Iterator[Path]:
-    """The folder to write in: of several processes that share a job, the first's stays.
-
-    `accelerate launch` starts them, and tells each its rank.
-    """
-    if int(os.environ.get("RANK", "0")) == 0:
+    """The folder to write in: of processes that share a job, the first's stays."""
+    if is_first_process():
         yield place
         return
     with tempfile.TemporaryDirectory() as folder:

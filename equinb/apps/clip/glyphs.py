@@ -1,4 +1,4 @@
-"""Glyphs: a hundred printed signs, none of which is another one turned or mirrored.
+"""Glyphs: a hundred printed signs, told apart under every turn and mirror.
 
 Images are drawn in fonts that ship with matplotlib, in two colours, with noise; some
 fonts and pairs of colours are kept for the test set.

@@ -27,7 +27,7 @@ def published_equitune(orbits: Orbits, text: Tensor) -> Tensor:
 def published_equizero(orbits: Orbits, text: Tensor) -> Tensor:
     """`(N, classes)`: the greatest probability of each class over the views.
 
-    It need not be any view's answer, and does not sum to one.
+    It need not be any view's probabilities, and does not sum to one.
     """
     return probabilities(orbits, text).amax(0)
 

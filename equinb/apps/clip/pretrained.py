@@ -21,8 +21,8 @@ def load_clip(name: str, pretrained: str | None = "openai") -> Clip:
     Args:
         name: "glyph-resnet" or "glyph-vit", which ship with equinb, or any architecture
             of open_clip.
-        pretrained: whose weights, for an architecture of open_clip: one of
-            `open_clip.list_pretrained_tags_by_model(name)`; None for random ones.
+        pretrained: whose weights, for an architecture of open_clip; its
+            `list_pretrained()` has the names. None for random ones.
 
     Raises:
         ValueError: for a name that neither has, or weights that open_clip has not.

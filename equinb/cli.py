@@ -18,10 +18,11 @@ except ModuleNotFoundError as error:
     sys.exit(f"equinb: {error}. The command needs more: pip install 'equinb[lab]'.")
 
 from equinb.apps import EXPERIMENTS, load_experiment
+from equinb.lab.command import run_name
 from equinb.lab.experiment import PRESETS, Preset
 from equinb.lab.files import ASSETS
 from equinb.lab.results import RESULTS
-from equinb.lab.runner import RUNS, run_name
+from equinb.lab.runner import RUNS
 
 Name = Annotated[str, tyro.conf.Positional]
 

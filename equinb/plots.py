@@ -101,9 +101,11 @@ def image_row(
         ax.axis("off")
     for ax, image, title in zip(axes.flat, images, titles, strict=False):
         pixels = np.asarray(image)
-        pixels = pixels.transpose(1, 2, 0) if pixels.ndim == 3 else pixels
+        grey = pixels.ndim == 2
+        pixels = pixels if grey else pixels.transpose(1, 2, 0)
         ax.imshow(pixels, vmin=0, vmax=1)
-        ax.set_title(title, fontsize=11)
+        # Coloured pictures keep their colours in the dark theme: a title for both.
+        ax.set_title(title, fontsize=11, color="black" if grey else "0.5")
 
 
 def panels(titles: Mapping[str, str], height: float) -> Iterator[tuple[str, Axes]]:

@@ -14,6 +14,7 @@ from toy import TOY
 from equinb import lab
 from equinb.apps import load_experiment
 from equinb.lab import parallel, runner
+from equinb.lab.command import command_of, span
 from equinb.lab.provenance import Provenance
 
 SEEDS = [0, 1, 2]
@@ -103,7 +104,7 @@ def test_other_options_have_a_result_of_their_own(tmp_path):
     ],
 )
 def test_spans(seeds, text):
-    assert runner.span(seeds) == text
+    assert span(seeds) == text
 
 
 # Going on.
@@ -150,7 +151,7 @@ def test_rows_keep_the_date_of_their_making(tmp_path, monkeypatch):
 
 
 def test_the_record_names_the_device(tmp_path):
-    command = runner.command_of(TOY, "quick", [0], TOY.config("quick"), "cuda")
+    command = command_of(TOY, "quick", [0], TOY.config("quick"), "cuda")
     assert command == "equinb run toy --preset quick --seeds 0 --device cuda"
 
 
@@ -159,7 +160,7 @@ def test_the_command_names_options_of_options():
     config = training.config("quick")
     recipe = replace(config.recipe, pairs=640, decay=False)
     config = replace(config, recipe=recipe, cells=("RNN", "GRU"))
-    assert runner.command_of(training, "quick", [0, 1], config) == (
+    assert command_of(training, "quick", [0, 1], config) == (
         "equinb run scan-pretraining --preset quick --seeds 0-1 "
         "--recipe.pairs 640 --recipe.no-decay --cells RNN GRU"
     )

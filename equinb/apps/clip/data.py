@@ -87,7 +87,8 @@ def load_data(name: str) -> DataSet:
 
     Raises:
         ValueError: for another name.
-        FileNotFoundError: if it does not lie where `EQUINB_DATA` says.
+        FileNotFoundError: if it does not lie where `EQUINB_DATA` says; for ImageNet-V2,
+            whose classes open_clip knows, when a split is read.
 
     Example:
         >>> glyphs = load_data("glyphs")

@@ -73,10 +73,17 @@ def data_of(model: str, others: Sequence[str] = PAPER_DATA) -> tuple[str, ...]:
 
 def jobs(options: ZeroShotOptions, seeds: Sequence[int]) -> list[Job]:
     """One job a model, data set and seed."""
+    return jobs_of(options.models, options.data, seeds, 1 + len(GENERATORS))
+
+
+def jobs_of(
+    models: Sequence[str], others: Sequence[str], seeds: Sequence[int], steps: int
+) -> list[Job]:
+    """One job a model, data set and seed, of so many steps."""
     return [
-        Job(seed, {"model": model, "data": data}, 1 + len(GENERATORS))
-        for model in options.models
-        for data in data_of(model, options.data)
+        Job(seed, {"model": model, "data": data}, steps)
+        for model in models
+        for data in data_of(model, others)
         for seed in seeds
     ]
 

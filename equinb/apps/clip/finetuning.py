@@ -82,7 +82,9 @@ def finetune(
     optimizer = torch.optim.AdamW(tower.parameters(), tuning.rate, weight_decay=0.0)
     random = torch.Generator().manual_seed(seed)
     drawn = Turned(images, act.group.order, tuning.steps * tuning.batch, random)
-    loader = DataLoader(drawn, tuning.batch, num_workers=tuning.workers)
+    loader = DataLoader(
+        drawn, tuning.batch, num_workers=tuning.workers, generator=random
+    )
     tower, optimizer, loader = accelerator.prepare(tower, optimizer, loader)
     views_of = ALONE if weighting is None else act
     for step, (pixels, shown, labels) in enumerate(loader, 1):

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from equinb.apps.clip.data import load_data, part
-from equinb.apps.clip.experiment import ORACLE, PAPER_READING, data_of, reads
+from equinb.apps.clip.experiment import ORACLE, PAPER_READING, jobs_of, reads
 from equinb.apps.clip.importance import (
     LAMBDA,
     PUBLISHED,
@@ -80,12 +80,7 @@ class LabelOptions:
 
 def jobs(options: LabelOptions, seeds: Sequence[int]) -> list[Job]:
     """One job a model, data set and seed."""
-    return [
-        Job(seed, {"model": model, "data": data}, len(options.images) + 2)
-        for model in options.models
-        for data in data_of(model, options.data)
-        for seed in seeds
-    ]
+    return jobs_of(options.models, options.data, seeds, len(options.images) + 2)
 
 
 def work(options: LabelOptions, job: Job, device: str, report: Report) -> Made:

@@ -153,7 +153,13 @@ def encode_orbits(
     device = next(clip.model.parameters()).device
     accelerator = accelerator_for(device)
     part = data if rows is None else Subset(data, rows)
-    loader = DataLoader(part, reading.batch, num_workers=reading.workers)
+    # A generator of its own: to read images must not move the global random state.
+    loader = DataLoader(
+        part,
+        reading.batch,
+        num_workers=reading.workers,
+        generator=torch.Generator(),
+    )
     features, labels = [], []
     for images, target in accelerator.prepare(loader):
         views = act.orbit(images.to(device))

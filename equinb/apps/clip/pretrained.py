@@ -11,7 +11,8 @@ from equinb.lab import load_weights
 
 #: The CLIPs that ship, by what they were trained on and what kind they are.
 SHIPPED = ("glyph-resnet", "glyph-vit")
-#: The models of the paper, as open_clip calls them; the download of each, in megabytes.
+#: The models of the paper, as open_clip calls them; the size of each in half precision,
+#: in megabytes.
 PAPER = {"RN50": 256, "RN101": 292, "ViT-B-32": 354, "ViT-B-16": 351}
 
 

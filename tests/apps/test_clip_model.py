@@ -83,7 +83,11 @@ def test_what_follows_the_end_of_a_caption_is_not_read():
 
 
 @pytest.mark.parametrize(
-    ("text", "word"), [("a unicorn.", "unicorn"), ("a dog!", "!"), ("cats", "cats")]
+    ("text", "word"),
+    [
+        *[("a unicorn.", "unicorn"), ("a dog!", "!"), ("cats", "cats")],
+        *[("a dog, ünïcörn.", ","), ("a Žluťoučký.", "žluťoučký"), ("a 犬.", "犬")],
+    ],
 )
 def test_an_unknown_word_is_named(text, word):
     tokenizer = clip.Tokenizer.for_captions(["a dog.", "a cat."])

@@ -192,7 +192,8 @@ def test_it_is_judged_in_pieces(monkeypatch):
 )
 def test_only_the_whole_training_of_the_first_seed_ships(steps, seed, ships):
     job = Job(seed, {"model": "toy"}, steps)
-    made = pretraining.make(course(), RECIPE, job, "cpu", quietly)
+    options = pretraining.PretrainingOptions(("toy",))
+    made = pretraining.make(course, {"toy": RECIPE}, options, job, "cpu", quietly)
     assert bool(made.weights) == ships
     sets = [row["set"] for row in made.rows]
     assert sets == ["validation"] * steps + ["validation, shipped", "test, shipped"]
@@ -201,7 +202,8 @@ def test_only_the_whole_training_of_the_first_seed_ships(steps, seed, ships):
 
 def test_what_ships_is_judged_as_it_ships():
     job = Job(0, {"model": "toy"}, 4)
-    made = pretraining.make(course(), RECIPE, job, "cpu", quietly)
+    options = pretraining.PretrainingOptions(("toy",))
+    made = pretraining.make(course, {"toy": RECIPE}, options, job, "cpu", quietly)
     ((tensors, card),) = made.weights.values()
     assert list(made.weights) == [weights_name("toy")]
     again = restore("toy", card["vision"], tensors)
@@ -239,7 +241,7 @@ def test_there_is_a_job_a_model_and_seed(module, kind):
 def test_a_model_without_a_recipe(module, kind):
     says = f"no recipe for 'RN50'; there is one for {kind}-resnet, {kind}-vit"
     with pytest.raises(ValueError, match=says):
-        module.jobs(PretrainingOptions(("RN50",)), [0])
+        module.EXPERIMENT.jobs(PretrainingOptions(("RN50",)), [0])
 
 
 def test_there_is_a_recipe_for_every_model_that_ships():

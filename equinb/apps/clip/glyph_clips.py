@@ -6,21 +6,13 @@ equinb run clip-glyphs --preset small   # the two models that ship
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
 from equinb.apps.clip.glyphs import GLYPH_NAMES, GLYPH_TEMPLATES, draw, sample
-from equinb.apps.clip.pretraining import (
-    PACKAGES,
-    Course,
-    PretrainingOptions,
-    Recipe,
-    jobs_of,
-    make,
-)
-from equinb.lab import Experiment, Job, Made, Report
+from equinb.apps.clip.pretraining import Course, Recipe, pretraining
 
 #: How the models that ship are trained.
 RECIPES = {
@@ -33,16 +25,6 @@ RECIPES = {
 }
 #: How many signs a model is looked at with, and the seed of the first set.
 LOOKED_AT, SEED = 2000, 1_000_000
-
-
-def jobs(options: PretrainingOptions, seeds: Sequence[int]) -> list[Job]:
-    """One job a model and seed."""
-    return jobs_of(RECIPES, options, seeds)
-
-
-def work(options: PretrainingOptions, job: Job, device: str, report: Report) -> Made:
-    """Train a model, and judge it as it ships."""
-    return make(course(), RECIPES[str(job.settings["model"])], job, device, report)
 
 
 def course() -> Course:
@@ -68,16 +50,10 @@ def split(name: str) -> tuple[Tensor, Tensor]:
     return sample(LOOKED_AT, SEED + test, test)
 
 
-EXPERIMENT = Experiment(
-    name="clip-glyphs",
-    title="Small CLIPs of printed signs, trained from nothing",
-    presets={
-        "quick": PretrainingOptions(tuple(RECIPES), shorter=20),
-        "small": PretrainingOptions(tuple(RECIPES)),
-    },
-    jobs=jobs,
-    work=work,
-    keys=("model", "set", "steps"),
-    value="upright",
-    packages=PACKAGES,
+EXPERIMENT = pretraining(
+    "clip-glyphs",
+    "Small CLIPs of printed signs, trained from nothing",
+    course,
+    RECIPES,
+    20,
 )

@@ -35,7 +35,7 @@ class Tokenizer:
     Example:
         >>> tokenizer = Tokenizer.for_captions(["a dog.", "a cat."])
         >>> tokenizer(["a cat."])[0, :6]
-        tensor([5, 1, 2, 0, 6, 0])
+        tensor([4, 1, 3, 0, 5, 0])
     """
 
     def __init__(self, tokens: Sequence[int] | Tensor) -> None:
@@ -62,14 +62,21 @@ class Tokenizer:
         place = torch.searchsorted(self.tokens, ids).clamp_max(len(self) - 1)
         unknown = (self.tokens[place] != ids) & (ids > 0)
         if bool(unknown.any()):
-            text, word = unknown.nonzero()[0].tolist()
-            missing = self.whole.decode([int(ids[text, word])]).strip()
+            text = texts[int(unknown.nonzero()[0, 0])]
             raise ValueError(
-                f"This model has never seen {missing!r} in a caption, so it cannot "
-                f"read {texts[text]!r}: use words of its captions, or a published "
+                f"This model has never seen {self._unknown(text)!r} in a caption, so "
+                f"it cannot read {text!r}: use words of its captions, or a published "
                 'model such as load_clip("ViT-B-32").'
             )
         return torch.where(ids > 0, place, 0)
+
+    def _unknown(self, text: str) -> str:
+        """The first word of a text that has a token that no caption had."""
+        known = set(self.tokens.tolist())
+        words: list[str] = self.whole.pat.findall(self.whole.clean_fn(text))
+        return next(
+            word for word in words if not known.issuperset(self.whole.encode(word))
+        )
 
 
 @dataclass(frozen=True)
@@ -100,7 +107,7 @@ class Clip:
     @property
     def scale(self) -> float:
         """One over the temperature, learned with the towers; 100 for OpenAI's."""
-        return float(self.model.logit_scale.exp())  # type: ignore[operator]
+        return float(self.model.logit_scale.detach().exp())  # type: ignore[operator]
 
     @torch.no_grad()
     def classifier(self, classes: Sequence[str], templates: Sequence[str]) -> Tensor:

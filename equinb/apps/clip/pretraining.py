@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from itertools import islice
 from typing import Any
@@ -26,7 +27,7 @@ from equinb.apps.clip.model import (
     restore,
     weights_name,
 )
-from equinb.lab import Job, Made, Report
+from equinb.lab import Experiment, Job, Made, Report
 
 PACKAGES = ("torch", "open_clip_torch", "numpy")
 #: Where CLIP's authors stop the scale: at 100.
@@ -109,6 +110,39 @@ class Course:
         return float(torch.cat(right).double().mean())
 
 
+def pretraining(
+    name: str,
+    title: str,
+    course: Callable[[], Course],
+    recipes: Mapping[str, Recipe],
+    shorter: int,
+) -> Experiment[PretrainingOptions]:
+    """The experiment that trains models and judges them as they ship.
+
+    Args:
+        name: what the command line calls it.
+        title: one line.
+        course: makes what the models are taught; a function of the module that the
+            experiment is in.
+        recipes: of its models, by name.
+        shorter: divides the number of steps in `quick`.
+    """
+    return Experiment(
+        name=name,
+        title=title,
+        presets={
+            "quick": PretrainingOptions(tuple(recipes), shorter),
+            "small": PretrainingOptions(tuple(recipes)),
+        },
+        jobs=partial(jobs_of, recipes),
+        work=partial(make, course, recipes),
+        keys=("model", "set", "steps"),
+        value="upright",
+        packages=PACKAGES,
+        code=(course.__module__,),
+    )
+
+
 def jobs_of(
     recipes: Mapping[str, Recipe], options: PretrainingOptions, seeds: Sequence[int]
 ) -> list[Job]:
@@ -130,10 +164,18 @@ def jobs_of(
     ]
 
 
-def make(course: Course, recipe: Recipe, job: Job, device: str, report: Report) -> Made:
+def make(
+    course_of: Callable[[], Course],
+    recipes: Mapping[str, Recipe],
+    options: PretrainingOptions,
+    job: Job,
+    device: str,
+    report: Report,
+) -> Made:
     """Train a model, and judge it as it ships: in half precision."""
-    name, whole = str(job.settings["model"]), job.steps == recipe.steps
-    recipe = replace(recipe, steps=job.steps)
+    course, name = course_of(), str(job.settings["model"])
+    recipe = replace(recipes[name], steps=job.steps)
+    whole = recipe == recipes[name]
     rows: list[dict[str, Any]] = []
 
     def visit(step: int, clip: Clip) -> None:

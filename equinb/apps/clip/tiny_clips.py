@@ -7,22 +7,14 @@ Its images are read from the folder that `EQUINB_DATA` names.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
-from equinb.apps.clip.pretraining import (
-    PACKAGES,
-    Course,
-    PretrainingOptions,
-    Recipe,
-    jobs_of,
-    make,
-)
+from equinb.apps.clip.pretraining import Course, Recipe, pretraining
 from equinb.apps.clip.tiny_imagenet import TEMPLATES, tiny_classes, tiny_images
-from equinb.lab import Experiment, Job, Made, Report
 
 #: How the models that ship are trained.
 RECIPES = {
@@ -35,16 +27,6 @@ RECIPES = {
 }
 #: The side of the smallest square that is cropped of an image. None is turned.
 SMALLEST = 0.6
-
-
-def jobs(options: PretrainingOptions, seeds: Sequence[int]) -> list[Job]:
-    """One job a model and seed."""
-    return jobs_of(RECIPES, options, seeds)
-
-
-def work(options: PretrainingOptions, job: Job, device: str, report: Report) -> Made:
-    """Train a model, and judge it as it ships."""
-    return make(course(), RECIPES[str(job.settings["model"])], job, device, report)
 
 
 def course() -> Course:
@@ -81,16 +63,10 @@ def cropped(images: Tensor, random: torch.Generator) -> Tensor:
     return made.round().to(torch.uint8)
 
 
-EXPERIMENT = Experiment(
-    name="clip-tiny",
-    title="Small CLIPs of Tiny-ImageNet, trained from nothing",
-    presets={
-        "quick": PretrainingOptions(tuple(RECIPES), shorter=100),
-        "small": PretrainingOptions(tuple(RECIPES)),
-    },
-    jobs=jobs,
-    work=work,
-    keys=("model", "set", "steps"),
-    value="upright",
-    packages=PACKAGES,
+EXPERIMENT = pretraining(
+    "clip-tiny",
+    "Small CLIPs of Tiny-ImageNet, trained from nothing",
+    course,
+    RECIPES,
+    100,
 )

@@ -35,8 +35,9 @@ def tiny_folder() -> Path:
 
 def tiny_classes() -> tuple[str, ...]:
     """The names of the classes, in the order of the labels."""
-    folders = sorted(path.name for path in (tiny_folder() / "val").iterdir())
-    return tuple(name.replace("_", " ") for name in folders)
+    inside = (tiny_folder() / "val").iterdir()
+    names = sorted(path.name for path in inside if path.is_dir())
+    return tuple(name.replace("_", " ") for name in names)
 
 
 @cache

@@ -282,12 +282,11 @@ assert table["views"].idxmax() == "1,000 labels"
 # of another, the views in another order:
 
 # %%
-from equinb.apps.clip.labels import Shuffled
-
+shuffled = clip.Shuffled(learned)
 print(f"lambda    {accuracy(learned):.3f}")
-print(f"shuffled  {accuracy(Shuffled(learned)):.3f}")
+print(f"shuffled  {accuracy(shuffled):.3f}")
 print(f"uniform   {accuracy(ready['equitune']):.3f}")
-assert accuracy(Shuffled(learned)) < 0.5 * accuracy(learned)
+assert accuracy(shuffled) < 0.5 * accuracy(learned)
 
 # %% [markdown]
 # And as published? There $\lambda$ is neither positive nor normalised, it multiplies the

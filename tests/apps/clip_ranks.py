@@ -14,7 +14,7 @@ import torch
 
 from equinb import cli
 from equinb.apps import clip
-from equinb.apps.clip.orbits import accelerator_for
+from equinb.apps.views.orbits import accelerator_for
 from equinb.equitune import Uniform
 
 #: Images to read, images a batch: one batch is not full, and shorter than its half.

@@ -112,6 +112,13 @@ def test_cifar100_in_its_own_layout(root, monkeypatch):
         assert classes.tolist() == labels.tolist() == [i % 3 for i in places]
 
 
+def test_a_damaged_cifar100_is_named(root, monkeypatch):
+    cifar100(root, monkeypatch)
+    (root / "cifar-100-python/test").write_bytes(b"half")
+    with pytest.raises(ValueError, match="cifar-100-python are damaged: get CIFAR100"):
+        clip.load_data("cifar100")
+
+
 def test_the_last_tenth_of_cifar100_is_for_validation():
     assert data.CIFAR100_TRAIN == 45_000
 
@@ -372,11 +379,11 @@ def test_weights_of_openai_have_the_activation_that_they_were_trained_with(
 
 def test_loading_leaves_logging_as_it_was(monkeypatch):
     def refuse(*_, **__):
-        raise OSError
+        raise OSError("no memory")
 
     monkeypatch.setattr(open_clip, "create_model_and_transforms", refuse)
     before = logging.root.manager.disable
-    for pretrained in "openai", None:
-        with pytest.raises(OSError, match="could not be loaded"):
+    for pretrained, says in ("openai", "could not be loaded"), (None, "^no memory$"):
+        with pytest.raises(OSError, match=says):
             clip.load_clip("RN50", pretrained)
     assert logging.root.manager.disable == before

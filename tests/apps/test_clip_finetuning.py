@@ -20,7 +20,7 @@ from equinb import lab
 from equinb.apps import clip
 from equinb.apps.clip import few_shot
 from equinb.apps.clip.finetuning import ALONE, Turned, turn
-from equinb.apps.clip.importance import LAMBDA
+from equinb.apps.views.importance import LAMBDA
 from equinb.equitune import Uniform
 from equinb.lambda_equitune import Learned
 

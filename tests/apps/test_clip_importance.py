@@ -11,7 +11,7 @@ import equinb as eq
 from equinb import lab
 from equinb.apps import clip
 from equinb.apps.clip import labels, published
-from equinb.apps.clip.importance import PUBLISHED
+from equinb.apps.views.importance import PUBLISHED, judge
 from equinb.equitune import Uniform
 
 LESSONS = {
@@ -226,7 +226,7 @@ def test_the_published_lambda_is_of_either_sign_and_not_normalised():
 
 
 def test_even_weights_are_four_views():
-    found = labels.judge(Uniform(), held_out(), head())
+    found = judge(Uniform(), held_out(), head())
     assert found["views"] == pytest.approx(4)
     assert found["upright"] == 0
     assert found["top1"] == pytest.approx(accuracy(Uniform(), held_out()))
@@ -234,7 +234,7 @@ def test_even_weights_are_four_views():
 
 def test_a_choice_is_one_view():
     rule = clip.zero_shot(head())["equizero"]
-    found = labels.judge(rule, held_out(), head())
+    found = judge(rule, held_out(), head())
     weights = clip.weigh(rule, held_out(), head()).weights
     assert 1 <= found["views"] < 1.2
     alone = weights[0] > weights[1:].amax(0)
@@ -244,22 +244,22 @@ def test_a_choice_is_one_view():
 def test_shuffled_weights_are_those_of_other_images():
     rule = learned("labels")
     before = clip.weigh(rule, held_out(), head()).weights
-    after = clip.weigh(labels.Shuffled(rule, 0), held_out(), head()).weights
+    after = clip.weigh(clip.Shuffled(rule, 0), held_out(), head()).weights
     torch.testing.assert_close(after.sum(0), torch.ones(300))
     # Each image's weights are there, for another one and in another order.
     a, b = (w.sort(0).values.T for w in (before, after))
     assert torch.equal(a[a[:, 3].argsort()][:, 3], b[b[:, 3].argsort()][:, 3])
     kept = (before == after).all(0).double().mean()
     assert kept < 0.05
-    assert accuracy(labels.Shuffled(rule, 0), held_out()) < accuracy(rule, held_out())
-    again = clip.weigh(labels.Shuffled(rule, 0), held_out(), head()).weights
+    assert accuracy(clip.Shuffled(rule, 0), held_out()) < accuracy(rule, held_out())
+    again = clip.weigh(clip.Shuffled(rule, 0), held_out(), head()).weights
     assert torch.equal(after, again)
 
 
 def test_shuffling_even_weights_changes_nothing():
     views = made_up()
     similar = clip.Similarity(torch.eye(4), 10.0)
-    found = clip.answer(labels.Shuffled(Uniform(), 0), views, similar)
+    found = clip.answer(clip.Shuffled(Uniform(), 0), views, similar)
     torch.testing.assert_close(found, clip.answer(Uniform(), views, similar))
 
 

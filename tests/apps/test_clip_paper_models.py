@@ -16,7 +16,7 @@ from torch.nn.functional import interpolate
 
 import equinb as eq
 from equinb.apps import clip
-from equinb.apps.clip.orbits import accelerator_for
+from equinb.apps.views.orbits import accelerator_for
 from equinb.check import TOLERANCE
 from equinb.lambda_equitune import Learned
 

@@ -16,24 +16,7 @@ from equinb.apps.clip.glyphs import (
     draw,
     sample,
 )
-from equinb.apps.clip.importance import (
-    LAMBDA,
-    Importance,
-    by_labels,
-    by_teacher,
-    by_upright,
-    learn_importance,
-)
 from equinb.apps.clip.model import Clip, Similarity, Tokenizer, preprocessing
-from equinb.apps.clip.orbits import (
-    GENERATORS,
-    SQUARE,
-    Orbits,
-    Reading,
-    action,
-    encode_orbits,
-    subgroup,
-)
 from equinb.apps.clip.pretrained import PAPER, SHIPPED, load_clip
 from equinb.apps.clip.published import (
     PublishedImportance,
@@ -42,13 +25,25 @@ from equinb.apps.clip.published import (
     published_equizero,
     published_lambda,
 )
-from equinb.apps.clip.zero_shot import (
-    CUTS,
-    PRETRAINED,
-    UPRIGHT,
-    answer,
-    weigh,
-    zero_shot,
+from equinb.apps.clip.zero_shot import zero_shot
+from equinb.apps.views.answers import CUTS, PRETRAINED, UPRIGHT, answer, weigh
+from equinb.apps.views.importance import (
+    LAMBDA,
+    Importance,
+    Shuffled,
+    by_labels,
+    by_teacher,
+    by_upright,
+    learn_importance,
+)
+from equinb.apps.views.orbits import (
+    GENERATORS,
+    SQUARE,
+    Orbits,
+    Reading,
+    action,
+    encode_orbits,
+    subgroup,
 )
 
 __all__ = [
@@ -71,6 +66,7 @@ __all__ = [
     "Pictures",
     "PublishedImportance",
     "Reading",
+    "Shuffled",
     "Similarity",
     "Tokenizer",
     "Tuning",

@@ -20,10 +20,10 @@ from torchvision.datasets import CIFAR100, ImageFolder
 
 from equinb.apps.clip.glyphs import GLYPH_NAMES, GLYPH_TEMPLATES, sample
 from equinb.apps.clip.tiny_imagenet import TEMPLATES, tiny_classes, tiny_images
+from equinb.apps.views.orbits import Labelled
 from equinb.lab import data_folder
 
 Transform = Callable[[Image.Image], Tensor]
-Labelled = Dataset[tuple[Tensor, int]]
 
 DATA = ("glyphs", "tiny-imagenet", "cifar100", "imagenet-v2")
 #: How many glyphs are in each set, and its seed.
@@ -100,7 +100,7 @@ def load_data(name: str) -> DataSet:
     if name == "tiny-imagenet":
         return DataSet(name, tiny_classes(), TEMPLATES, _tiny_imagenet)
     if name == "cifar100":
-        told = CIFAR100(_cifar_root(), train=False).classes
+        told = _cifar_files(train=False).classes
         classes = tuple(word.replace("_", " ") for word in told)
         return DataSet(name, classes, TEMPLATES, _cifar100)
     if name == "imagenet-v2":
@@ -133,7 +133,7 @@ def _tiny_imagenet(split: str, transform: Transform) -> Labelled:
 
 def _cifar100(split: str, transform: Transform) -> Labelled:
     _one_of(split, ("train", "validation", "test"))
-    whole = CIFAR100(_cifar_root(), train=split != "test", transform=transform)
+    whole = _cifar_files(train=split != "test", transform=transform)
     if split == "test":
         test: Labelled = whole
         return test
@@ -141,12 +141,13 @@ def _cifar100(split: str, transform: Transform) -> Labelled:
     return Subset(whole, train if split == "train" else rest)
 
 
-def _cifar_root() -> str:
-    folder = data_folder(
-        "cifar-100-python",
-        "get CIFAR100 (169 MB, www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz)",
-    )
-    return str(folder.parent)
+def _cifar_files(train: bool, transform: Transform | None = None) -> CIFAR100:
+    how = "get CIFAR100 (169 MB, www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz)"
+    folder = data_folder("cifar-100-python", how)
+    try:
+        return CIFAR100(str(folder.parent), train, transform)
+    except RuntimeError as error:  # a checksum is wrong
+        raise ValueError(f"The files in {folder} are damaged: {how} again.") from error
 
 
 def _imagenet_v2(split: str, transform: Transform) -> Labelled:

@@ -19,7 +19,11 @@ from torch import Tensor
 
 from equinb.apps.clip.data import load_data, part
 from equinb.apps.clip.model import Clip, Similarity, weights_name
-from equinb.apps.clip.orbits import (
+from equinb.apps.clip.pretrained import PAPER, SHIPPED, load_clip
+from equinb.apps.clip.published import published_equitune, published_equizero
+from equinb.apps.clip.zero_shot import zero_shot
+from equinb.apps.views.answers import CUTS, PRETRAINED, UPRIGHT, answer
+from equinb.apps.views.orbits import (
     GENERATORS,
     READING,
     Orbits,
@@ -27,15 +31,6 @@ from equinb.apps.clip.orbits import (
     accelerator_for,
     encode_orbits,
     subgroup,
-)
-from equinb.apps.clip.pretrained import PAPER, SHIPPED, load_clip
-from equinb.apps.clip.published import published_equitune, published_equizero
-from equinb.apps.clip.zero_shot import (
-    CUTS,
-    PRETRAINED,
-    UPRIGHT,
-    answer,
-    zero_shot,
 )
 from equinb.lab import Experiment, Job, Made, Report
 

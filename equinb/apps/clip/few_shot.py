@@ -22,9 +22,12 @@ from equinb.actions import Trivial
 from equinb.apps.clip.data import load_data, part
 from equinb.apps.clip.experiment import PAPER_READING, data_of, reads
 from equinb.apps.clip.finetuning import Tuning, finetune
-from equinb.apps.clip.importance import LAMBDA, by_labels, learn_importance
 from equinb.apps.clip.model import Clip, Similarity
-from equinb.apps.clip.orbits import (
+from equinb.apps.clip.pretrained import PAPER, SHIPPED, load_clip
+from equinb.apps.clip.zero_shot import zero_shot
+from equinb.apps.views.answers import PRETRAINED, UPRIGHT, answer
+from equinb.apps.views.importance import LAMBDA, by_labels, learn_importance
+from equinb.apps.views.orbits import (
     READING,
     Orbits,
     Reading,
@@ -32,8 +35,6 @@ from equinb.apps.clip.orbits import (
     action,
     encode_orbits,
 )
-from equinb.apps.clip.pretrained import PAPER, SHIPPED, load_clip
-from equinb.apps.clip.zero_shot import PRETRAINED, UPRIGHT, answer, zero_shot
 from equinb.check import check_equivariance
 from equinb.lab import Experiment, Job, Made, Report
 from equinb.symmetrized import Weighting

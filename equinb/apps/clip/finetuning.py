@@ -16,10 +16,9 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, Dataset
 
 from equinb.actions import Action, Rot90
-from equinb.apps.clip.data import Labelled
 from equinb.apps.clip.model import Clip, Similarity
-from equinb.apps.clip.orbits import Orbits, accelerator_for, autocast
-from equinb.apps.clip.zero_shot import answer
+from equinb.apps.views.answers import answer
+from equinb.apps.views.orbits import Labelled, Orbits, accelerator_for, autocast
 from equinb.equitune import Uniform
 from equinb.groups import cyclic
 from equinb.symmetrized import Weighting
@@ -78,7 +77,7 @@ def finetune(
     device = next(clip.model.parameters()).device
     accelerator = accelerator_for(device)
     tower: Any = clip.model.visual
-    tower.requires_grad_(True)
+    tower.requires_grad_(True).to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(tower.parameters(), tuning.rate, weight_decay=0.0)
     random = torch.Generator().manual_seed(seed)
     drawn = Turned(images, act.group.order, tuning.steps * tuning.batch, random)

@@ -14,35 +14,31 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from equinb.apps.clip.data import load_data, part
 from equinb.apps.clip.experiment import ORACLE, PAPER_READING, jobs_of, reads
-from equinb.apps.clip.importance import (
+from equinb.apps.clip.model import Similarity
+from equinb.apps.clip.pretrained import PAPER, SHIPPED, load_clip
+from equinb.apps.clip.published import learn_published, published_lambda
+from equinb.apps.clip.zero_shot import zero_shot
+from equinb.apps.views.answers import PRETRAINED, UPRIGHT
+from equinb.apps.views.importance import (
     LAMBDA,
     PUBLISHED,
+    Shuffled,
     by_labels,
     by_teacher,
     by_upright,
+    judge,
     learn_importance,
 )
-from equinb.apps.clip.model import Similarity
-from equinb.apps.clip.orbits import (
+from equinb.apps.views.orbits import (
     READING,
     Orbits,
     Reading,
     accelerator_for,
     action,
     encode_orbits,
-)
-from equinb.apps.clip.pretrained import PAPER, SHIPPED, load_clip
-from equinb.apps.clip.published import learn_published, published_lambda
-from equinb.apps.clip.zero_shot import (
-    PRETRAINED,
-    UPRIGHT,
-    answer,
-    weigh,
-    zero_shot,
 )
 from equinb.lab import Experiment, Job, Made, Report
 from equinb.lambda_equitune import Learned
@@ -142,51 +138,6 @@ def work(options: LabelOptions, job: Job, device: str, report: Report) -> Made:
     rows[-1]["top1"] = top1
     report(len(options.images) + 2)
     return Made(rows)
-
-
-class Shuffled(Weighting):
-    """The weights of a weighting, each image's given to another: a control.
-
-    Args:
-        weighting: whose weights.
-        seed: of the order.
-    """
-
-    def __init__(self, weighting: Weighting, seed: int = 0) -> None:
-        super().__init__()
-        self.weighting, self.seed = weighting, seed
-
-    def forward(self, orbit: Any) -> tuple[Tensor, Tensor]:
-        """The scores and the weights, `(|G|, B)` each, in another order of images."""
-        scores, weights = self.weighting(orbit)
-        random = torch.Generator().manual_seed(self.seed)
-        order = torch.randperm(weights.shape[1], generator=random)
-        # Another order of views as well: where an image is upright is no secret here.
-        places = torch.rand(weights.shape, generator=random).argsort(0)
-        places = places.to(weights.device)
-        order = order.to(weights.device)
-        return (
-            scores[:, order].gather(0, places),
-            weights[:, order].gather(0, places),
-        )
-
-
-def judge(weighting: Weighting, test: Orbits, head: Similarity) -> dict[str, float]:
-    """What weights are worth on upright images and their turns, and how they look.
-
-    Returns:
-        `top1`; `views`, their effective number, a mean over images; `upright`, the
-        share of images whose upright view alone has the greatest weight.
-    """
-    weights = weigh(weighting, test, head).weights
-    hits = answer(weighting, test, head, "logits").argmax(-1).cpu() == test.labels
-    others = [g for g in range(test.group.order) if g != test.group.identity]
-    upright = weights[test.group.identity] > weights[others].amax(0)
-    return {
-        "top1": float(hits.double().mean()),
-        "views": float(torch.special.entr(weights).sum(0).exp().double().mean()),
-        "upright": float(upright.double().mean()),
-    }
 
 
 def _other_classes(

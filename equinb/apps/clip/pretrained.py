@@ -20,8 +20,8 @@ def load_clip(name: str, pretrained: str | None = "openai") -> Clip:
     """A pretrained CLIP, in eval mode and without gradients.
 
     Args:
-        name: "glyph-resnet" or "glyph-vit", which ship with equinb, or any architecture
-            of open_clip.
+        name: one of `SHIPPED`, which come with equinb, or any architecture of
+            open_clip.
         pretrained: whose weights, for an architecture of open_clip; its
             `list_pretrained()` has the names. None for random ones.
 
@@ -56,6 +56,8 @@ def load_clip(name: str, pretrained: str | None = "openai") -> Clip:
             name, pretrained=pretrained, force_quick_gelu=_quick(name, pretrained)
         )
     except (OSError, RuntimeError) as error:
+        if pretrained is None:
+            raise
         size = f", about {PAPER[name]} MB" if name in PAPER else ""
         raise OSError(
             f"The weights {pretrained!r} of {name}{size} could not be loaded: "

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 
 from equinb.apps.clip.model import Similarity
-from equinb.apps.clip.orbits import Orbits
+from equinb.apps.views.orbits import Orbits
 
 #: CLIP's own temperature is left out.
 SCALE = 1.0

@@ -1,6 +1,6 @@
 """Lambda for images: a small network on the features that the views already have.
 
-The CLIP is frozen, so the features are computed once, and an epoch takes a second. Who
+The model is frozen, so the features are computed once, and an epoch takes a second. Who
 says which view is worth most: labels, equizero's choice, or images known to be upright?
 """
 
@@ -13,11 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 
-from equinb.apps.clip.model import Similarity
-from equinb.apps.clip.orbits import Orbits
-from equinb.apps.clip.zero_shot import answer, weigh
+from equinb.apps.views.answers import answer, weigh
+from equinb.apps.views.orbits import Orbits
 from equinb.lambda_equitune import Learned
-from equinb.symmetrized import Weighting
+from equinb.symmetrized import Orbit, TensorMap, Weighting
 
 #: What the rows of results call it.
 LAMBDA = "lambda-equitune"
@@ -59,12 +58,12 @@ class Importance(nn.Module):
         return log_lambda
 
 
-def by_labels(orbits: Orbits, head: Similarity, cut: str = "logits") -> Lesson:
+def by_labels(orbits: Orbits, head: TensorMap, cut: str = "logits") -> Lesson:
     """Labels teach: the cross-entropy of the weighted average, eq. (4).
 
     Args:
         orbits: of labelled images.
-        head: the similarity to the texts.
+        head: from features `(..., d)` to logits `(..., classes)`.
         cut: what is averaged; see `answer`.
     """
 
@@ -76,12 +75,12 @@ def by_labels(orbits: Orbits, head: Similarity, cut: str = "logits") -> Lesson:
     return lesson
 
 
-def by_teacher(orbits: Orbits, head: Similarity, teacher: Weighting) -> Lesson:
+def by_teacher(orbits: Orbits, head: TensorMap, teacher: Weighting) -> Lesson:
     """Another weighting teaches, without a label: equizero's choice, distilled.
 
     Args:
         orbits: of images; their labels are not read.
-        head: the similarity to the texts.
+        head: from features `(..., d)` to logits `(..., classes)`.
         teacher: whose weights lambda learns to give.
     """
     told = weigh(teacher, orbits, head).weights
@@ -93,12 +92,12 @@ def by_teacher(orbits: Orbits, head: Similarity, teacher: Weighting) -> Lesson:
     return lesson
 
 
-def by_upright(orbits: Orbits, head: Similarity) -> Lesson:
+def by_upright(orbits: Orbits, head: TensorMap) -> Lesson:
     """Images known to be upright teach: a classifier of orientation.
 
     Args:
         orbits: of upright images; their labels are not read.
-        head: the similarity to the texts; it is not read either.
+        head: of the model; it is not read either.
     """
     upright = orbits.group.identity
 
@@ -116,7 +115,7 @@ def learn_importance(
     hidden: Sequence[int] = PUBLISHED,
     steps: int = STEPS,
 ) -> Learned:
-    """Train lambda, the CLIP frozen.
+    """Train lambda, the model frozen.
 
     Args:
         orbits: of the images that it learns from.
@@ -145,3 +144,48 @@ def learn_importance(
         schedule.step()
     learned.requires_grad_(False)
     return learned
+
+
+class Shuffled(Weighting):
+    """The weights of a weighting, each image's given to another: a control.
+
+    Args:
+        weighting: whose weights.
+        seed: of the order.
+    """
+
+    def __init__(self, weighting: Weighting, seed: int = 0) -> None:
+        super().__init__()
+        self.weighting, self.seed = weighting, seed
+
+    def forward(self, orbit: Orbit) -> tuple[Tensor, Tensor]:
+        """The scores and the weights, `(|G|, B)` each, in another order of images."""
+        scores, weights = self.weighting(orbit)
+        random = torch.Generator().manual_seed(self.seed)
+        order = torch.randperm(weights.shape[1], generator=random)
+        # Another order of views as well: where an image is upright is no secret here.
+        places = torch.rand(weights.shape, generator=random).argsort(0)
+        places = places.to(weights.device)
+        order = order.to(weights.device)
+        return (
+            scores[:, order].gather(0, places),
+            weights[:, order].gather(0, places),
+        )
+
+
+def judge(weighting: Weighting, test: Orbits, head: TensorMap) -> dict[str, float]:
+    """What weights are worth on upright images and their turns, and how they look.
+
+    Returns:
+        `top1`; `views`, their effective number, a mean over images; `upright`, the
+        share of images whose upright view alone has the greatest weight.
+    """
+    weights = weigh(weighting, test, head).weights
+    hits = answer(weighting, test, head, "logits").argmax(-1).cpu() == test.labels
+    others = [g for g in range(test.group.order) if g != test.group.identity]
+    upright = weights[test.group.identity] > weights[others].amax(0)
+    return {
+        "top1": float(hits.double().mean()),
+        "views": float(torch.special.entr(weights).sum(0).exp().double().mean()),
+        "upright": float(upright.double().mean()),
+    }

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
 from accelerate import Accelerator, DataLoaderConfiguration
-from torch import Tensor
-from torch.utils.data import DataLoader, Subset
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset, Subset
 
 from equinb.actions import Action, Rot90
-from equinb.apps.clip.data import Labelled
-from equinb.apps.clip.model import Clip
 from equinb.groups import FiniteGroup, dihedral
+
+#: Pairs of a preprocessed image `(3, H, W)` and a label.
+Labelled = Dataset[tuple[Tensor, int]]
 
 #: All turns and mirrors of a square image.
 SQUARE = Rot90(dihedral(4))
@@ -75,9 +77,20 @@ class Reading:
 READING = Reading()
 
 
+class Encoder(Protocol):
+    """A model that makes features of images, such as a CLIP or the body of a CNN."""
+
+    @property
+    def model(self) -> nn.Module:
+        """Its networks, on some device."""
+
+    def encode(self, images: Tensor) -> Tensor:
+        """`(N, d)`: the features of preprocessed images `(N, 3, H, W)`."""
+
+
 @dataclass(frozen=True)
 class Orbits:
-    """What a CLIP makes of the views of the images of a data set.
+    """What a model makes of the views of the images of a data set.
 
     Attributes:
         group: whose views there are.
@@ -129,7 +142,7 @@ class Orbits:
 
 @torch.no_grad()
 def encode_orbits(
-    clip: Clip,
+    encoder: Encoder,
     data: Labelled,
     act: Action = SQUARE,
     rows: Sequence[int] | None = None,
@@ -141,7 +154,7 @@ def encode_orbits(
     whole in the end.
 
     Args:
-        clip: in eval mode.
+        encoder: in eval mode.
         data: pairs of a preprocessed image and a label.
         act: how the group acts on preprocessed images.
         rows: of these images only.
@@ -150,7 +163,7 @@ def encode_orbits(
     Returns:
         Features as the tower makes them, not scaled to length one.
     """
-    device = next(clip.model.parameters()).device
+    device = next(encoder.model.parameters()).device
     accelerator = accelerator_for(device)
     part = data if rows is None else Subset(data, rows)
     # A generator of its own: to read images must not move the global random state.
@@ -164,7 +177,7 @@ def encode_orbits(
     for images, target in accelerator.prepare(loader):
         views = act.orbit(images.to(device))
         with autocast(device, reading.precision):
-            made = clip.encode(views.flatten(0, 1))
+            made = encoder.encode(views.flatten(0, 1))
         # The images lead, for the processes' parts to be put together.
         whole = made.float().unflatten(0, views.shape[:2]).transpose(0, 1)
         whole, target = accelerator.gather_for_metrics((whole, target))

@@ -25,6 +25,7 @@ METHOD_STYLE: dict[str, dict[str, Any]] = {
     "equitune": {"color": "#0072B2", "marker": "s"},
     "equizero": {"color": "#D55E00", "marker": "^"},
     "lambda-equitune": {"color": "#009E73", "marker": "D"},
+    "augmentation": {"color": "#CC79A7", "marker": "v"},
 }
 
 

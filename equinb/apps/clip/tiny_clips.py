@@ -19,14 +19,14 @@ from equinb.apps.clip.tiny_imagenet import TEMPLATES, tiny_classes, tiny_images
 #: How the models that ship are trained.
 RECIPES = {
     "tiny-resnet": Recipe(
-        {"layers": [3, 3, 2, 1], "width": 20, "head_width": 16}, 10_000, 2e-3, 0.2
+        {"layers": [3, 3, 2, 1], "width": 20, "head_width": 16}, 12_000, 2e-3, 0.2
     ),
     "tiny-vit": Recipe(
         {"layers": 6, "width": 96, "head_width": 32, "patch_size": 8}, 7000, 1e-3, 0.2
     ),
 }
 #: The side of the smallest square that is cropped of an image. None is turned.
-SMALLEST = 0.6
+SMALLEST = 0.45
 
 
 def course() -> Course:

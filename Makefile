@@ -91,9 +91,9 @@ verify: install
 	@$(BIN)/equinb verify
 
 unit: install
-	@echo "== unit and property tests, doctests"
-	@$(PYTEST) tests --ignore tests/site --durations 5 --junitxml $(REPORTS)/unit.xml
+	@echo "== doctests, unit and property tests"
 	@$(PYTEST) equinb --doctest-modules --junitxml $(REPORTS)/doctest.xml
+	@$(PYTEST) tests --ignore tests/site --durations 5 --junitxml $(REPORTS)/unit.xml
 
 browser: site
 	@echo "== browser"

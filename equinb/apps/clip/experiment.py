@@ -1,7 +1,7 @@
 """The experiment `clip`: zero-shot accuracy on turned images, by method.
 
-    equinb run clip --preset quick --seeds 0-2   # the glyph CLIPs
-    equinb run clip --preset small --seeds 0-2   # every test image
+    equinb run clip --preset quick --seeds 0-2   # the CLIPs of signs
+    equinb run clip --preset small --seeds 0-2   # of photographs too, every test image
     equinb run clip --preset paper --device cuda # OpenAI's, on CIFAR100 and ImageNet-V2
 
 The seed is that of the random turns. Data sets are read from the folder that
@@ -19,7 +19,7 @@ from torch import Tensor
 
 from equinb.apps.clip.data import load_data, part
 from equinb.apps.clip.model import Clip, Similarity, weights_name
-from equinb.apps.clip.pretrained import PAPER, SHIPPED, load_clip
+from equinb.apps.clip.pretrained import PAPER, SHIPPED, SIGNS, load_clip
 from equinb.apps.clip.published import published_equitune, published_equizero
 from equinb.apps.clip.zero_shot import zero_shot
 from equinb.apps.views.answers import CUTS, PRETRAINED, UPRIGHT, answer
@@ -177,7 +177,7 @@ EXPERIMENT = Experiment(
     name="clip",
     title="Zero-shot CLIP on turned and mirrored images (Fig. 4, 7, 8)",
     presets={
-        "quick": ZeroShotOptions(SHIPPED[:2], every=4),
+        "quick": ZeroShotOptions(SIGNS, every=4),
         "small": ZeroShotOptions(SHIPPED),
         "paper": ZeroShotOptions(tuple(PAPER), reading=PAPER_READING),
     },

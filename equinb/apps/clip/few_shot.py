@@ -1,7 +1,7 @@
 """The experiment `clip-finetuning`: accuracy on turned images after few steps and many.
 
-    equinb run clip-finetuning --preset quick             # a glyph CLIP, 50 steps
-    equinb run clip-finetuning --preset small --seeds 0-2 # both, 4,000 steps
+    equinb run clip-finetuning --preset quick             # a CLIP of signs, 50 steps
+    equinb run clip-finetuning --preset small --seeds 0-2 # all four, 4,000 steps
     equinb run clip-finetuning --preset paper --device cuda
     accelerate launch -m equinb run clip-finetuning --preset paper --device cuda
 
@@ -23,7 +23,7 @@ from equinb.apps.clip.data import load_data, part
 from equinb.apps.clip.experiment import PAPER_READING, data_of, reads
 from equinb.apps.clip.finetuning import Tuning, finetune
 from equinb.apps.clip.model import Clip, Similarity
-from equinb.apps.clip.pretrained import PAPER, SHIPPED, load_clip
+from equinb.apps.clip.pretrained import PAPER, SHIPPED, SIGNS, load_clip
 from equinb.apps.clip.zero_shot import zero_shot
 from equinb.apps.views.answers import PRETRAINED, UPRIGHT, answer
 from equinb.apps.views.importance import LAMBDA, by_labels, learn_importance
@@ -186,7 +186,7 @@ EXPERIMENT = Experiment(
     title="CLIP finetuned on turned images (Fig. 5a, 11a)",
     presets={
         "quick": FinetuningOptions(
-            SHIPPED[:1], Tuning(50), looks=1, images=1000, every=8
+            SIGNS[:1], Tuning(50), looks=1, images=1000, every=8
         ),
         "small": FinetuningOptions(SHIPPED, SMALL),
         "paper": FinetuningOptions(

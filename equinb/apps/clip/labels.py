@@ -1,7 +1,7 @@
 """The experiment `clip-importance`: what lambda learns, from what, and from how much.
 
-    equinb run clip-importance --preset quick             # the glyph CLIPs
-    equinb run clip-importance --preset small --seeds 0-2 # more images
+    equinb run clip-importance --preset quick             # the CLIPs of signs
+    equinb run clip-importance --preset small --seeds 0-2 # all four, more images
     equinb run clip-importance --preset paper --device cuda
 
 A lambda that has seen labels of the task is not zero-shot: rows say how many.
@@ -18,7 +18,7 @@ import torch
 from equinb.apps.clip.data import load_data, part
 from equinb.apps.clip.experiment import ORACLE, PAPER_READING, jobs_of, reads
 from equinb.apps.clip.model import Similarity
-from equinb.apps.clip.pretrained import PAPER, SHIPPED, load_clip
+from equinb.apps.clip.pretrained import PAPER, SHIPPED, SIGNS, load_clip
 from equinb.apps.clip.published import learn_published, published_lambda
 from equinb.apps.clip.zero_shot import zero_shot
 from equinb.apps.views.answers import PRETRAINED, UPRIGHT
@@ -159,7 +159,7 @@ EXPERIMENT = Experiment(
     name="clip-importance",
     title="Lambda for CLIP: who teaches it, and with how many images",
     presets={
-        "quick": LabelOptions(SHIPPED[:2], images=(200, 2000), every=8),
+        "quick": LabelOptions(SIGNS, images=(200, 2000), every=8),
         "small": LabelOptions(SHIPPED),
         "paper": LabelOptions(
             tuple(PAPER),

@@ -5,6 +5,7 @@
     f = eq.Equitune(model, turn, same)                                # eq. (1)
     f = eq.Equizero(model, turn, same, loss=eq.losses.neg_max_prob)   # eq. (2)
     f = eq.LambdaEquitune(model, turn, same, net)                     # eq. (4)
+    f = eq.CanonicalLambda(model, frame, act_in, act_out, net)        # eq. (5), (6)
     y, orbit = f(x, return_orbit=True)
     eq.check_equivariance(f, turn, same, x)
 
@@ -13,7 +14,7 @@ Pretrained Models* (NeurIPS 2023). Only torch and numpy are imported here; what 
 chapter needs loads with `equinb.apps`.
 """
 
-from equinb import losses
+from equinb import canonical, losses
 from equinb.actions import (
     Action,
     Flip,
@@ -26,6 +27,7 @@ from equinb.actions import (
     SignedPermutation,
     Trivial,
 )
+from equinb.canonical import CanonicalLambda
 from equinb.check import Report, check_action, check_equivariance, check_group
 from equinb.equitune import Equitune, Uniform
 from equinb.equizero import ArgMin, Equizero
@@ -38,6 +40,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Action",
     "ArgMin",
+    "CanonicalLambda",
     "Equitune",
     "Equizero",
     "FiniteGroup",
@@ -57,6 +60,7 @@ __all__ = [
     "Trivial",
     "Uniform",
     "Weighting",
+    "canonical",
     "check_action",
     "check_equivariance",
     "check_group",

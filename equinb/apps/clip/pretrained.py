@@ -9,9 +9,9 @@ import open_clip
 from equinb.apps.clip.model import Clip, restore, weights_name
 from equinb.lab import load_weights
 
-#: The CLIPs that ship; these are of printed signs.
+#: The CLIPs that ship, of printed signs and of photographs.
 SIGNS = ("glyph-resnet", "glyph-vit")
-SHIPPED = SIGNS
+SHIPPED = (*SIGNS, "tiny-resnet", "tiny-vit")
 #: The models of the paper, as open_clip calls them; the size of each in half precision,
 #: in megabytes.
 PAPER = {"RN50": 256, "RN101": 292, "ViT-B-32": 354, "ViT-B-16": 351}

@@ -297,7 +297,10 @@ def eigengap(x: Tensor) -> Tensor:
 
 
 def gram_schmidt(
-    vectors: Tensor, mirrors: bool = False, least: float = LEAST_GAP
+    vectors: Tensor,
+    mirrors: bool = False,
+    size: Tensor | None = None,
+    least: float = LEAST_GAP,
 ) -> Tensor:
     r"""`(A, B, n, n)`: the frame that n - 1 vectors span, as columns.
 
@@ -307,21 +310,23 @@ def gram_schmidt(
     Args:
         vectors: `(B, n - 1, n)`, equivariant functions of an input.
         mirrors: frames of O(n) instead of SO(n).
-        least: the least length of a vector, relative to the longest, that is left when
-            those before it are taken out.
+        size: `(B,)`, the lengths that the vectors could have: rounding is told from a
+            vector by it. None takes the longest of each input.
+        least: the least length of a vector, relative to `size`, that is left when those
+            before it are taken out.
 
     Raises:
         ValueError: for vectors that span no frame: collinear ones, or zero.
     """
     v = vectors.double()
-    longest = v.norm(dim=-1).amax(-1)
+    size = v.norm(dim=-1).amax(-1) if size is None else size
     columns: list[Tensor] = []
     for i in range(v.shape[1]):
         rest = v[:, i]
         for column in columns:
             rest = rest - (rest * column).sum(-1, keepdim=True) * column
         length = rest.norm(dim=-1)
-        _refuse(~(length > least * longest), "its vectors are collinear or zero")
+        _refuse(~(length > least * size), "its vectors are collinear or zero")
         columns.append(rest / length[:, None])
     first = torch.stack(columns, -1)  # (B, n, n - 1)
     # Cofactors: the vector at right angles to the others that gives determinant one.
@@ -340,7 +345,8 @@ class LearnedFrame(nn.Module):
 
     $v_j(x) = \sum_p \varphi_j(|p|) \, p$ over the points about their mean, with one
     network $\varphi$ on distances; these turn with the cloud. `gram_schmidt` makes a
-    frame of them, and gradients pass through it.
+    frame of them, and gradients pass through it. Where the terms of a sum cancel, as in
+    a cloud that is its own mirror image through the middle, there is no frame.
 
     Args:
         n: the dimension of space.
@@ -361,16 +367,18 @@ class LearnedFrame(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(A, B, n, n)`, float64, from `(B, points, n)`."""
-        return gram_schmidt(self.vectors(x), self.mirrors)
+        vectors, size = self.vectors(x)
+        return gram_schmidt(vectors, self.mirrors, size)
 
-    def vectors(self, x: Tensor) -> Tensor:
-        """`(B, n - 1, n)`: the vectors of the frame."""
+    def vectors(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """`(B, n - 1, n)`: the vectors; `(B,)`: their length if nothing cancelled."""
         points = _cloud(x)
         distance = points.norm(dim=-1, keepdim=True)
         size = distance.mean(1, keepdim=True).clamp_min(1e-30)
         weights = self.net(distance / size)  # (B, points, n - 1)
-        made: Tensor = weights.mT @ points / size / points.shape[1]
-        return made
+        vectors: Tensor = weights.mT @ points / size / points.shape[1]
+        terms = (weights.abs() * distance / size).mean(1)  # (B, n - 1)
+        return vectors, terms.detach().amax(-1)
 
 
 def check_continuous(

@@ -141,6 +141,16 @@ def test_what_a_continuous_family_leaves_alone_is_refused(shape, mirrors):
             can.pca_frame(x, mirrors)
 
 
+@pytest.mark.parametrize("shape", AMBIGUOUS)
+@pytest.mark.parametrize("mirrors", [False, True])
+def test_a_learned_frame_does_not_take_rounding_for_a_vector(shape, mirrors):
+    bad = AMBIGUOUS[shape]
+    bad = torch.cat([bad, -bad]) / 3  # one point and its mirror image: a line
+    for g in can.random_rotations(20, random=seeded()):
+        with pytest.raises(ValueError, match="Input 0 has no frame: its vectors are"):
+            can.LearnedFrame(mirrors=mirrors)((bad @ g.T + 0.1)[None])
+
+
 def test_the_least_gap_is_where_refusal_begins():
     x = clouds(1)
     points = x - x.mean(1, keepdim=True)

@@ -1,5 +1,7 @@
 """The applications, one file or folder a chapter. Each loads what it needs, when used.
 
+`views` is no chapter: those on images share it.
+
 A chapter's experiments are listed here by name; the module named has an `EXPERIMENT`.
 """
 

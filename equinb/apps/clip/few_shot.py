@@ -180,7 +180,7 @@ def equivariance(
     return max(found.errors.values())
 
 
-SMALL = Tuning(4000)
+SMALL = Tuning(4000, precision="mixed")
 EXPERIMENT = Experiment(
     name="clip-finetuning",
     title="CLIP finetuned on turned images (Fig. 5a, 11a)",
@@ -191,7 +191,7 @@ EXPERIMENT = Experiment(
         "small": FinetuningOptions(SHIPPED, SMALL),
         "paper": FinetuningOptions(
             tuple(PAPER),
-            replace(SMALL, rate=1e-6, precision="mixed", workers=4),
+            replace(SMALL, rate=1e-6, workers=4),
             images=45_000,
             reading=PAPER_READING,
         ),

@@ -7,11 +7,13 @@ that its batch statistics are those of its pretraining and theorem 2 applies thr
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, Dataset
 
@@ -92,7 +94,7 @@ def finetune(
             group["lr"] = tuning.rate * min(1.0, step / tuning.warm)
         turned = turn(act, pixels.to(device), shown)
         views = views_of.orbit(turned)
-        with autocast(device, tuning.precision):
+        with autocast(device, tuning.precision), attention(device, tuning.precision):
             features = tower(views.flatten(0, 1)).float().unflatten(0, views.shape[:2])
         orbits = Orbits(views_of.group, features, labels)
         logits = answer(weighting or Uniform(), orbits, head, "logits")
@@ -101,6 +103,17 @@ def finetune(
         optimizer.step()
         visit(step)
     clip.model.requires_grad_(False).to(memory_format=torch.contiguous_format)
+
+
+def attention(
+    device: torch.device | str, precision: str
+) -> AbstractContextManager[None]:
+    """A context for attention: on a CPU in half precision, not the fused kind.
+
+    There the gradient of the fused kind takes as long as all else together.
+    """
+    slow = torch.device(device).type == "cpu" and precision == "mixed"
+    return sdpa_kernel(SDPBackend.MATH) if slow else nullcontext()
 
 
 class Turned(Dataset[tuple[Tensor, int, int]]):

@@ -20,6 +20,7 @@ EXPERIMENTS = {
     "scan-rates": "equinb.apps.scan.rates",
     "clip": "equinb.apps.clip.experiment",
     "clip-finetuning": "equinb.apps.clip.few_shot",
+    "clip-rates": "equinb.apps.clip.rates",
     "clip-glyphs": "equinb.apps.clip.glyph_clips",
     "clip-importance": "equinb.apps.clip.labels",
     "clip-tiny": "equinb.apps.clip.tiny_clips",

@@ -18,8 +18,9 @@ from torch.nn.functional import cross_entropy
 import equinb as eq
 from equinb import lab
 from equinb.apps import clip
-from equinb.apps.clip import few_shot
-from equinb.apps.clip.finetuning import ALONE, Turned, turn
+from equinb.apps.clip import few_shot, rates
+from equinb.apps.clip.finetuning import ALONE, Turned, attention, turn
+from equinb.apps.clip.pretrained import SIGNS
 from equinb.apps.views.importance import LAMBDA
 from equinb.equitune import Uniform
 from equinb.lambda_equitune import Learned
@@ -233,7 +234,31 @@ def test_half_precision_is_left_behind():
     assert torch.equal(mixed.encode(pixels(8)), twin.encode(pixels(8)))
 
 
-# The experiment.
+@pytest.mark.parametrize("name", SIGNS)
+def test_half_precision_learns_nearly_the_same(name):
+    def learnt(precision):
+        model = clip.load_clip(name)
+        images, act = glyphs(40, seed=8, test=False), clip.action("rot90")
+        tuning = replace(FEW, precision=precision)
+        clip.finetune(model, images, head(), act, Uniform(), tuning)
+        return model.encode(pixels(8))
+
+    before = clip.load_clip(name).encode(pixels(8))
+    whole, half = learnt("float32"), learnt("mixed")
+    moved = (whole - before).norm()
+    assert 0 < (half - whole).norm() < 0.3 * moved
+
+
+def test_attention_is_of_another_kind_only_on_a_cpu_in_half_precision():
+    assert torch.backends.cuda.flash_sdp_enabled()
+    with attention("cpu", "mixed"):
+        assert not torch.backends.cuda.flash_sdp_enabled()
+    for device, precision in (("cpu", "float32"), ("cuda", "mixed")):
+        with attention(device, precision):
+            assert torch.backends.cuda.flash_sdp_enabled()
+
+
+# The experiments.
 
 
 def small(**options):
@@ -274,6 +299,22 @@ def test_the_experiment(few_glyphs, tmp_path, monkeypatch):
 def test_a_method_that_is_none():
     with pytest.raises(ValueError, match="no method 'prompting'; there are: equitune"):
         few_shot.jobs(small(methods=("equitune", "prompting")), [0])
+
+
+def test_rates(few_glyphs, tmp_path, monkeypatch):
+    """Each rate is used; the default one is that of the other experiment."""
+    short = partial(clip.learn_importance, steps=20)
+    monkeypatch.setattr(few_shot, "learn_importance", short)
+    options = small(methods=("equitune",))
+    config = rates.RateOptions(**vars(options), rates=(1e-6, 1e-4, 1e-2))
+    run = {"folder": tmp_path, "progress": False}
+    rows, _ = lab.run(rates.EXPERIMENT, config=config, **run)
+    assert not rows.duplicated(list(rates.EXPERIMENT.keys)).any()
+    same = rows[rows["rate"] == options.tuning.rate].drop(columns="rate")
+    plain, _ = lab.run(few_shot.EXPERIMENT, config=options, **run)
+    assert same.reset_index(drop=True).equals(plain)
+    last = rows[(rows["set"] == "test") & (rows["steps"] == 4)]
+    assert last.groupby("rule")["top1"].nunique().max() == 3
 
 
 # Several processes.

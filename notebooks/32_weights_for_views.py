@@ -507,6 +507,5 @@ assert more < by_labels
 #
 # ## What next
 #
-# So far the CLIP was frozen, and the images were signs. The commands for photographs, and
-# for finetuning through each of the methods, are in the package: `equinb run
-# clip-importance --help`, `equinb run clip-finetuning --help`.
+# Two CLIPs of photographs, and the paper's figures for all four models:
+# [](33_clip_on_photographs.ipynb).

@@ -1,7 +1,7 @@
 """The experiment `clip-rates`: how much the learning rate of finetuning matters.
 
     equinb run clip-rates --preset quick             # a CLIP of signs, 50 steps
-    equinb run clip-rates --preset small --seeds 0-2 # both ResNets, 2,000 steps
+    equinb run clip-rates --preset small --seeds 0-2 # the same, 2,000 steps
 
 A tenth and ten times the rate of `clip-finetuning`; all else is as there.
 """
@@ -52,7 +52,7 @@ EXPERIMENT = Experiment(
             ("glyph-resnet",), Tuning(50), looks=1, images=1000, every=8
         ),
         "small": RateOptions(
-            ("glyph-resnet", "tiny-resnet"),
+            ("glyph-resnet",),
             Tuning(2000, precision="mixed"),
             looks=2,
             every=2,

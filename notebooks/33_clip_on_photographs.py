@@ -248,9 +248,9 @@ assert (ours["equizero"] > ours["equitune"]).all()
 #
 # ## A mirror that costs nothing
 #
-# Photographs are taken of things seen from either side, so a mirror from left to right
-# makes another plausible photograph; the training images were mirrored at random as well.
-# What can a symmetry be worth that costs nothing to break?
+# Photographs show things from either side, so a mirror from left to right makes another
+# plausible photograph. (No training image was mirrored or turned.) What can a symmetry be
+# worth that costs nothing to break?
 
 # %%
 mirror = table.xs("hflip", level="group").filter(like="tiny", axis=0)

@@ -21,6 +21,8 @@ EXPERIMENTS = {
     "clip": "equinb.apps.clip.experiment",
     "clip-finetuning": "equinb.apps.clip.few_shot",
     "clip-rates": "equinb.apps.clip.rates",
+    "cnn": "equinb.apps.cnn.experiment",
+    "cnn-pretraining": "equinb.apps.cnn.pretraining",
     "clip-glyphs": "equinb.apps.clip.glyph_clips",
     "clip-importance": "equinb.apps.clip.labels",
     "clip-tiny": "equinb.apps.clip.tiny_clips",

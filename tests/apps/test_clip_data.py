@@ -319,7 +319,7 @@ def test_data_that_is_not_there(root, monkeypatch, known, name, folder, size, so
     told = str(missing.value)
     assert size in told
     assert source in told
-    assert f"EQUINB_DATA name the folder that holds {folder}/." in told
+    assert f"EQUINB_DATA name the folder that holds {folder}." in told
     assert "\n" not in told
 
 

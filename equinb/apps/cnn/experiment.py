@@ -266,7 +266,7 @@ EXPERIMENT = Experiment(
     name="cnn",
     title="Pretrained CNNs on turned images (Fig. 5b, 11b)",
     presets={
-        "quick": CnnOptions(SIGNS, ("digits",), images=(100, 1000)),
+        "quick": CnnOptions(SIGNS, ("digits",), Probing(rate=1e-2), images=(100, 1000)),
         "small": CnnOptions(SHIPPED[2:], ("cifar10",)),
         "paper": CnnOptions((*CIFAR100_CNNS, *IMAGENET), ("cifar10",)),
     },

@@ -57,7 +57,6 @@ class Recipe:
         rate: the greatest learning rate of AdamW; it rises, then falls as a cosine.
         decay: of weights that are matrices.
         batch: images a step.
-        smooth: label smoothing.
     """
 
     network: Mapping[str, Any]
@@ -65,7 +64,6 @@ class Recipe:
     rate: float
     decay: float = 0.1
     batch: int = 128
-    smooth: float = 0.1
 
 
 #: How the networks are trained; those of CIFAR100 are the paper's.
@@ -245,9 +243,7 @@ def pretrain(
             x = normalise(pixels.to(device))
             with autocast(device, precision):
                 logits = net(x.contiguous(memory_format=torch.channels_last))
-            loss = cross_entropy(
-                logits.float(), labels.to(device), label_smoothing=recipe.smooth
-            )
+            loss = cross_entropy(logits.float(), labels.to(device))
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

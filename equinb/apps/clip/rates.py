@@ -3,7 +3,8 @@
     equinb run clip-rates --preset quick             # a CLIP of signs, 50 steps
     equinb run clip-rates --preset small --seeds 0-2 # the same, 2,000 steps
 
-A tenth and ten times the rate of `clip-finetuning`; all else is as there.
+A tenth and ten times the rate of `clip-finetuning`; what does not learn from the rate
+is left out, all else is as there.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from equinb.apps.clip import few_shot
 from equinb.apps.clip.experiment import reads
-from equinb.apps.clip.few_shot import FinetuningOptions
+from equinb.apps.clip.few_shot import AUGMENTATION, FinetuningOptions
 from equinb.apps.clip.finetuning import Tuning
 from equinb.lab import Experiment, Job, Made, Report
 
@@ -54,8 +55,9 @@ EXPERIMENT = Experiment(
         "small": RateOptions(
             ("glyph-resnet",),
             Tuning(2000, precision="mixed"),
+            methods=("equitune", "equizero", AUGMENTATION),
             looks=2,
-            every=2,
+            images=1000,
         ),
     },
     jobs=jobs,

@@ -22,6 +22,7 @@ from equinb.lab import mean_interval
 #: Colour and marker of each method, the same in every chapter.
 METHOD_STYLE: dict[str, dict[str, Any]] = {
     "pretrained": {"color": "#7F7F7F", "marker": "o"},
+    "plain": {"color": "#7F7F7F", "marker": "o"},
     "equitune": {"color": "#0072B2", "marker": "s"},
     "equizero": {"color": "#D55E00", "marker": "^"},
     "lambda-equitune": {"color": "#009E73", "marker": "D"},

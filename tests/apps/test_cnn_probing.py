@@ -319,7 +319,7 @@ def test_pretraining(tmp_path, monkeypatch):
     (place,) = tmp_path.iterdir()
     tensors, card = lab.load_weights("cnn/glyph-resnet.safetensors", place)
     assert card["network"]["kind"] == "resnet"
-    assert len(tensors["linear.bias"]) == 100
+    assert len(tensors["linear.bias"]) == card["classes"] == 100
 
 
 def test_a_network_without_a_recipe():

@@ -34,15 +34,15 @@ class Backbone:
 
     Attributes:
         name: what it is called.
-        model: the network; its last layer is `head`.
-        head: from features `(..., d)` to the logits of what it was pretrained on.
+        model: the network.
+        head: its end, from features `(..., d)` to the logits of what it was trained on.
         cut: from preprocessed images to features, what the head reads.
         side: of the images that it reads, in pixels.
     """
 
     name: str
     model: nn.Module
-    head: nn.Linear
+    head: nn.Module
     cut: Callable[[Tensor], Tensor]
     side: int = 32
 
@@ -80,10 +80,10 @@ def load_backbone(name: str) -> Backbone:
     """
     if name in SHIPPED:
         tensors, card = load_weights(weights_name(name))
-        return frozen(name, restore(card["network"], tensors))
+        return frozen(name, restore(card["network"], card["classes"], tensors))
     if name in CIFAR100_CNNS:
         tensors, card = load_weights(weights_name(name), RUNS / CIFAR100_RUN)
-        return frozen(name, restore(card["network"], tensors))
+        return frozen(name, restore(card["network"], card["classes"], tensors))
     if name in PUBLIC:
         how = "get the ResNets of github.com/akamaster/pytorch_resnet_cifar10"
         folder = data_folder("resnet-cifar10", f"{how} as safetensors")
@@ -123,10 +123,9 @@ def build(network: Mapping[str, Any], classes: int) -> ResNet | AlexNet:
 
 
 def restore(
-    network: Mapping[str, Any], tensors: Mapping[str, Tensor]
+    network: Mapping[str, Any], classes: int, tensors: Mapping[str, Tensor]
 ) -> ResNet | AlexNet:
     """A network with the weights that `pack` made."""
-    classes = len(tensors["linear.bias"])
     net = build(network, classes)
     net.load_state_dict(dict(tensors))
     return net
@@ -159,11 +158,10 @@ def _imagenet(name: str) -> Backbone:
 
 
 def torchvision_backbone(name: str, net: Any) -> Backbone:
-    """A ResNet or an AlexNet of torchvision, cut before its last layer."""
+    """A ResNet of torchvision cut before its last layer, an AlexNet before three."""
     net.eval().requires_grad_(False)
     if isinstance(net, models.ResNet):
         body = nn.Sequential(*list(net.children())[:-1], nn.Flatten())
         return Backbone(name, net, net.fc, body, side=224)
-    *hidden, head = net.classifier
-    body = nn.Sequential(net.features, net.avgpool, nn.Flatten(), *hidden)
-    return Backbone(name, net, head, body, side=224)
+    body = nn.Sequential(net.features, net.avgpool, nn.Flatten())
+    return Backbone(name, net, net.classifier, body, side=224)

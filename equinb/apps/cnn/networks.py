@@ -1,6 +1,6 @@
 """Two kinds of network for small images: a ResNet and an AlexNet, each with a head.
 
-Each is cut where transfer cuts it: `features` are what the last layer reads.
+Each is cut where transfer cuts it: `features`, then `head`.
 """
 
 from __future__ import annotations
@@ -105,7 +105,8 @@ def _stage(
 class AlexNet(nn.Module):
     """An AlexNet for images of 32 by 32 pixels: five convolutions, then three layers.
 
-    As torchvision's, with kernels of three pixels and fewer channels.
+    As torchvision's, with kernels of three pixels and fewer channels. It is cut between
+    the two: transfer learns new layers on what the convolutions see.
 
     Args:
         widths: the channels of the five convolutions.
@@ -124,31 +125,23 @@ class AlexNet(nn.Module):
     ) -> None:
         super().__init__()
         a, b, c, d, e = widths
-        self.body = nn.Sequential(
+        self.features = nn.Sequential(
             *_convolution(3, a, pool=True),
             *_convolution(a, b, pool=True),
             *_convolution(b, c),
             *_convolution(c, d),
             *_convolution(d, e, pool=True),
             nn.Flatten(),
+        )
+        self.head = nn.Sequential(
             *(nn.Dropout(dropout), nn.Linear(16 * e, hidden), nn.ReLU()),
             *(nn.Dropout(dropout), nn.Linear(hidden, hidden), nn.ReLU()),
+            nn.Linear(hidden, classes),
         )
-        self.linear = nn.Linear(hidden, classes)
-
-    def features(self, x: Tensor) -> Tensor:
-        """`(N, d)`: the second hidden layer, of `(N, 3, 32, 32)`."""
-        made: Tensor = self.body(x)
-        return made
-
-    @property
-    def head(self) -> nn.Linear:
-        """The last layer, from features to logits."""
-        return self.linear
 
     def forward(self, x: Tensor) -> Tensor:
-        """`(N, classes)`: the logits of images."""
-        logits: Tensor = self.linear(self.features(x))
+        """`(N, classes)`: the logits of images `(N, 3, 32, 32)`."""
+        logits: Tensor = self.head(self.features(x))
         return logits
 
 

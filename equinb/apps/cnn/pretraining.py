@@ -85,7 +85,7 @@ RECIPES = {
     ),
     "tiny-resnet": Recipe(
         {"kind": "resnet", "widths": (32, 64, 128, 256), "blocks": 2, "stride": 2},
-        15_000,
+        12_000,
         2e-3,
         0.2,
     ),
@@ -96,7 +96,7 @@ RECIPES = {
             "hidden": 256,
             "dropout": 0.3,
         },
-        15_000,
+        12_000,
         1e-3,
     ),
     "cifar100-resnet": Recipe(
@@ -193,7 +193,7 @@ def work(options: PretrainingOptions, job: Job, device: str, report: Report) -> 
 
     net = pretrain(course, job.seed, recipe, device, options.precision, visit)
     tensors = pack(net)
-    shipped = restore(recipe.network, tensors).eval().to(device)
+    shipped = restore(recipe.network, course.classes, tensors).eval().to(device)
     for split in "validation", "test":
         rows.append({"steps": recipe.steps, "set": f"{split}, shipped"})
         rows[-1]["upright"] = accuracy(shipped, course, split)
@@ -203,6 +203,7 @@ def work(options: PretrainingOptions, job: Job, device: str, report: Report) -> 
     }
     card = {
         "data": course.data,
+        "classes": course.classes,
         "seed": job.seed,
         **asdict(recipe),
         "accuracy": found,

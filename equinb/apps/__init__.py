@@ -23,6 +23,7 @@ EXPERIMENTS = {
     "clip-rates": "equinb.apps.clip.rates",
     "cnn": "equinb.apps.cnn.experiment",
     "cnn-pretraining": "equinb.apps.cnn.pretraining",
+    "cnn-public": "equinb.apps.cnn.public",
     "clip-glyphs": "equinb.apps.clip.glyph_clips",
     "clip-importance": "equinb.apps.clip.labels",
     "clip-tiny": "equinb.apps.clip.tiny_clips",

@@ -9,15 +9,17 @@ from torch.nn.functional import cross_entropy
 
 from equinb import lab
 from equinb.apps.cnn import experiment, pretraining, probing
-from equinb.apps.cnn.backbones import ResNet, frozen
+from equinb.apps.cnn.backbones import AlexNet, ResNet, frozen
 from equinb.apps.cnn.diagnostics import (
     by_class,
     calibration_error,
+    confusion,
+    judge,
     judge_proxy,
     losses_of_views,
     rank_agreement,
 )
-from equinb.apps.cnn.probing import PROXIES, Probing, choices, new_lambda, probe
+from equinb.apps.cnn.probing import PROXIES, Probing, choices, learners, probe
 from equinb.apps.views.answers import answer, weigh
 from equinb.apps.views.importance import LAMBDA, by_labels, learn_importance
 from equinb.apps.views.orbits import Orbits, subgroup
@@ -25,7 +27,7 @@ from equinb.equitune import Uniform
 
 FEW = Probing(epochs=3, rate=1e-2, batch=16)
 CLASSES, WIDTH, N = 3, 8, 60
-EACH_METHOD = pytest.mark.parametrize("method", ["plain", *choices(), LAMBDA])
+EACH_METHOD = pytest.mark.parametrize("method", learners(WIDTH, 0))
 
 
 def orbits(n=N, seed=0):
@@ -51,16 +53,12 @@ def head_of(seed=0):
     return linear.requires_grad_(False)
 
 
-def weighting_of(method):
-    return new_lambda(WIDTH, 0) if method == LAMBDA else choices().get(method)
-
-
 # Probes.
 
 
 @EACH_METHOD
 def test_a_probe_learns_and_is_frozen(method):
-    weighting = weighting_of(method)
+    weighting = learners(WIDTH, 0)[method]
     known = orbits()
 
     def loss(head):
@@ -69,8 +67,8 @@ def test_a_probe_learns_and_is_frozen(method):
         return cross_entropy(logits, known.labels)
 
     untrained = probing.new_probe(WIDTH, CLASSES, (), 0)
-    head = probe(known, CLASSES, weighting, replace(FEW, epochs=10))
-    if method != "equizero, published":  # it learns from the worst views
+    head = probe(known, CLASSES, weighting, replace(FEW, epochs=10), alone=method)
+    if method != "equizero, sign turned":  # it learns from the worst views
         assert loss(head) < 0.8 * loss(untrained)
     assert not any(p.requires_grad for p in head.parameters())
     if method == LAMBDA:
@@ -105,13 +103,59 @@ def test_without_an_average_only_the_view_that_is_shown_counts():
     other.features[1:] += 100.0
     one, two = (probe(o, CLASSES, None, FEW) for o in (known, other))
     assert torch.equal(one[0].weight, two[0].weight)
-    shown = torch.arange(N) % 4
-    turned = probe(known, CLASSES, None, FEW, shown=shown)
-    assert not torch.equal(one[0].weight, turned[0].weight)
-    seen = known.features[shown, torch.arange(N)]
-    same = replace(known, features=seen.expand(4, -1, -1))
-    expected = probe(same, CLASSES, None, FEW)
-    torch.testing.assert_close(turned[0].weight, expected[0].weight)
+
+
+def test_turns_are_drawn_anew_in_every_epoch():
+    """Two epochs of augmentation, against a plain loop."""
+    known = orbits(16)
+    head = probing.new_probe(WIDTH, CLASSES, (), 0)
+    optimizer = torch.optim.Adam(head.parameters(), 1e-2)
+    random = torch.Generator().manual_seed(0)
+    turns = []
+    for _ in range(2):
+        rows = torch.randperm(16, generator=random)
+        turns.append(torch.randint(4, (16,), generator=random))
+        logits = head(known.features[turns[-1], rows])
+        optimizer.zero_grad()
+        cross_entropy(logits, known.labels[rows]).backward()
+        optimizer.step()
+    assert not torch.equal(*turns)
+    few = replace(FEW, epochs=2)
+    found = probe(known, CLASSES, None, few, alone=probing.AUGMENTATION)
+    torch.testing.assert_close(found[0].weight, head[0].weight.detach())
+
+
+def test_all_views_are_shown_by_themselves():
+    known = orbits(16)
+    every = replace(
+        known,
+        features=known.features.flatten(0, 1)[None],
+        labels=known.labels.repeat(4),
+        group=known.group.subgroup(),
+    )
+    few = replace(FEW, epochs=1, batch=64)
+    one = probe(known, CLASSES, None, few, alone=probing.ALL_VIEWS)
+    other = probe(every, CLASSES, None, few)
+    torch.testing.assert_close(one[0].weight, other[0].weight)
+
+
+def test_the_two_gradients_of_a_choice_differ():
+    known = orbits()
+    ways = learners(WIDTH, 0)
+    one, other = (
+        probe(known, CLASSES, ways[name], FEW) for name in ("equizero", probing.CHOSEN)
+    )
+    assert not torch.equal(one[0].weight, other[0].weight)
+
+
+def test_what_is_frozen_stays():
+    known, head = orbits(), head_of()
+    learned = learn_importance(known, by_labels(known, head), steps=5)
+    before = [p.clone() for p in learned.parameters()]
+    probe(known, CLASSES, learned, FEW)
+    assert all(
+        torch.equal(p, q) for p, q in zip(before, learned.parameters(), strict=True)
+    )
 
 
 def test_the_seed_decides_and_all_methods_begin_alike():
@@ -140,7 +184,7 @@ def test_proxies_choose_as_their_names_say():
         if name in PROXIES
     }
     assert torch.equal(chosen["equizero"], p.argmax(0))
-    assert torch.equal(chosen["equizero, published"], p.argmin(0))
+    assert torch.equal(chosen["equizero, sign turned"], p.argmin(0))
     largest = head(known.features).amax(-1).argmax(0)
     assert torch.equal(chosen["equizero, max logit"], largest)
 
@@ -178,7 +222,8 @@ def test_losses_of_views():
 
 def test_a_proxy_is_judged_by_a_slow_reference():
     known, head = orbits(), head_of()
-    found = judge_proxy(known, head, PROXIES["equizero"])
+    proxy = PROXIES["equizero"]
+    found = judge_proxy(known, head, proxy) | judge(known, head, choices()["equizero"])
     loss = losses_of_views(known, head)
     p = head(known.features).softmax(-1).amax(-1)
     said = head(known.features).argmax(-1)
@@ -196,7 +241,7 @@ def test_a_proxy_is_judged_by_a_slow_reference():
     expected["corrupted"] = corrupted
     for key, value in expected.items():
         assert found[key] == pytest.approx(value, abs=1e-5)
-    opposite = judge_proxy(known, head, PROXIES["equizero, published"])
+    opposite = judge_proxy(known, head, PROXIES["equizero, sign turned"])
     assert opposite["agreement"] == pytest.approx(-found["agreement"])
     assert opposite["regret"] > found["regret"]
 
@@ -215,6 +260,17 @@ def test_accuracy_of_each_class():
     hits = torch.tensor([[True, False, True], [True, True, False]])
     found = by_class(hits, torch.tensor([0, 0, 1]), 2)
     assert found.tolist() == [0.75, 0.5]
+
+
+def test_confusion_has_accuracy_on_its_diagonal():
+    random = torch.Generator().manual_seed(0)
+    labels = torch.arange(30) % 3
+    said = torch.randint(3, (4, 30), generator=random)
+    table = confusion(said, labels, 3)
+    torch.testing.assert_close(table.sum(1), torch.ones(3, dtype=torch.float64))
+    torch.testing.assert_close(table.diag(), by_class(said == labels, labels, 3))
+    share = (said[:, labels == 1] == 2).double().mean()
+    torch.testing.assert_close(table[1, 2], share)
 
 
 # The experiments.
@@ -241,7 +297,6 @@ def run(tmp_path, **options):
         ("digits",),
         Probing(epochs=2),
         images=(50, 200),
-        every=4,
         **options,
     )
     rows, _ = lab.run(
@@ -259,12 +314,15 @@ def test_the_experiment(toy, tmp_path):
     keys = list(experiment.EXPERIMENT.keys)
     assert not rows.duplicated([*keys, "seed"]).any()
     probes = rows[rows["setting"] == "probe"]
-    methods = {"plain", "augmentation", *choices(), LAMBDA}
+    methods = {*learners(1, 0), "orientation classifier"}
     assert set(probes["method"]) == methods
     assert set(probes["mode"]) == {"eval", "train"}
-    test = probes[probes["set"] == "test"]
+    test = probes[(probes["set"] == "test") & (probes["method"] == probes["rule"])]
     assert len(test) == 2 * 2 * 2 * len(methods)
     assert set(test["epoch"]) == {1, 2}
+    others = probes[probes["method"] != probes["rule"]]
+    assert set(others["rule"]) == {"plain", "equitune", "equizero"}
+    assert set(probes["set"]) == {"train", "validation", "test"}
     head = rows[rows["setting"] == "head"]
     assert set(head["mode"]) == {"eval"}
     assert {"pretrained", "pretrained, upright", "any view"} <= set(head["rule"])
@@ -278,7 +336,7 @@ def test_the_experiment(toy, tmp_path):
     assert tau["top1"].tolist() == best["top1"].tolist()
     # The plain probe, on turned images, is what the head is by itself.
     plain = probes.query("method == 'plain' and epoch == 2 and mode == 'eval'")
-    plain = plain[plain["set"] == "test"]
+    plain = plain[(plain["set"] == "test") & (plain["rule"] == "plain")]
     alone = head[head["rule"] == "pretrained"]
     assert plain["top1"].tolist() == alone["top1"].tolist()
 
@@ -291,6 +349,13 @@ def test_in_training_mode_features_depend_on_the_batch(toy):
 
     torch.testing.assert_close(features("eval", 40), features("eval", 150))
     assert (features("train", 40) - features("train", 150)).abs().max() > 1e-2
+
+
+def test_training_mode_is_left_out_where_it_changes_nothing(toy, tmp_path, monkeypatch):
+    net = AlexNet((4, 4, 4, 4, 4), 8, 10)
+    monkeypatch.setattr(experiment, "load_backbone", lambda name: frozen(name, net))
+    rows = run(tmp_path)
+    assert set(rows["mode"]) == {"eval"}
 
 
 def test_a_mode_that_is_none():

@@ -85,23 +85,30 @@ class Task:
     Attributes:
         name: what it is called.
         classes: their names.
-        split: from "train", "validation" or "test" to images and labels.
+        read: from one of `SPLITS` to images and labels.
     """
 
     name: str
     classes: tuple[str, ...]
-    split: Callable[[str], tuple[Tensor, Tensor]]
+    read: Callable[[str], tuple[Tensor, Tensor]]
 
-    def images(self, split: str, preprocess: Preprocess) -> Images:
-        """The images of a split, as a backbone reads them.
+    def split(self, name: str) -> tuple[Tensor, Tensor]:
+        """Images `(N, 3, 32, 32)`, bytes, and labels `(N,)`, in no order.
+
+        Args:
+            name: "train", "validation" or "test".
 
         Raises:
-            ValueError: for another split.
+            ValueError: for another name.
         """
-        if split not in SPLITS:
+        if name not in SPLITS:
             raise ValueError(
-                f"There is no split {split!r}; there are {', '.join(SPLITS)}."
+                f"There is no split {name!r}; there are {', '.join(SPLITS)}."
             )
+        return self.read(name)
+
+    def images(self, split: str, preprocess: Preprocess) -> Images:
+        """The images of a split, as a backbone reads them."""
         return Images(*self.split(split), preprocess)
 
 
@@ -158,19 +165,20 @@ def cifar10(split: str) -> tuple[Tensor, Tensor]:
     """CIFAR10, as torchvision downloads it or as folders of images.
 
     Returns:
-        Images `(N, 3, 32, 32)`, bytes, and labels `(N,)`, class after class.
+        Images `(N, 3, 32, 32)`, bytes, and labels `(N,)`, in a fixed random order: to a
+        network in training mode, a batch of one class is another question.
 
     Raises:
         FileNotFoundError: if it is there in neither form.
     """
     pixels, labels = _cifar10_files(train=split != "test")
-    order = labels.argsort(stable=True)
-    pixels, labels = pixels[order], labels[order]
-    if split == "test":
-        return pixels, labels
-    each = torch.arange(len(labels)) - torch.searchsorted(labels, labels)
-    known = each < CIFAR10_TRAIN
-    rows = known if split == "train" else ~known
+    rows = labels.argsort(stable=True)
+    if split != "test":
+        ordered = labels[rows]
+        each = torch.arange(len(rows)) - torch.searchsorted(ordered, ordered)
+        rows = rows[(each < CIFAR10_TRAIN) == (split == "train")]
+    random = torch.Generator().manual_seed(0)
+    rows = rows[torch.randperm(len(rows), generator=random)]
     return pixels[rows], labels[rows]
 
 

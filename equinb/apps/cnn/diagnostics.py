@@ -1,7 +1,7 @@
-"""Can a proxy loss work here? What tells, before anything is trained through it.
+"""What a proxy loss is worth for a head that is there, on a few labelled images.
 
-A proxy ranks the views of an image without its label. The label ranks them as well, by
-the cross-entropy of each view. The closer the two orders are, the better equizero is.
+A proxy ranks the views of an image without its label; the label ranks them as well, by
+the cross-entropy of each view.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 from equinb.apps.views.answers import answer, weigh
 from equinb.apps.views.orbits import Orbits
 from equinb.equizero import ArgMin
-from equinb.symmetrized import TensorMap
+from equinb.symmetrized import TensorMap, Weighting
 
 #: Bins of confidence for the calibration error.
 BINS = 15
@@ -52,28 +52,39 @@ def rank_agreement(proxy: Tensor, loss: Tensor) -> Tensor:
     return alike.mean(0)
 
 
+@torch.no_grad()
+def judge(orbits: Orbits, head: TensorMap, weighting: Weighting) -> dict[str, float]:
+    """What an average changes, over all turns of labelled images.
+
+    Returns:
+        `corrected` and `corrupted`, the shares of turned images that it puts right and
+        wrong, against the head by itself.
+    """
+    right = head(orbits.features).argmax(-1).cpu() == orbits.labels  # (|G|, N)
+    hit = answer(weighting, orbits, head, "logits").argmax(-1).cpu() == orbits.labels
+    return {
+        "corrected": float((hit & ~right).double().mean()),
+        "corrupted": float((~hit & right).double().mean()),
+    }
+
+
+@torch.no_grad()
 def judge_proxy(orbits: Orbits, head: TensorMap, proxy: TensorMap) -> dict[str, float]:
-    """What a proxy loss is worth on labelled images, as numbers.
+    """How well a proxy loss orders the views of labelled images.
 
     Returns:
         `agreement`, the mean rank agreement with the true loss; `regret`, by how many
         nats the chosen view is worse than the best; `best`, the share of images of
-        which it chooses the best view; `corrected` and `corrupted`, the shares of
-        turned images, each turn alike, that the choice puts right and wrong.
+        which it chooses the best view.
     """
-    chosen = ArgMin(proxy)
-    orbit = weigh(chosen, orbits, head)
+    orbit = weigh(ArgMin(proxy), orbits, head)
     loss = losses_of_views(orbits, head)
     paid = (orbit.weights * loss).sum(0)
-    right = head(orbits.features).argmax(-1).cpu() == orbits.labels  # (|G|, N)
-    hit = answer(chosen, orbits, head, "logits").argmax(-1).cpu() == orbits.labels
     best = orbit.weights.gather(0, loss.argmin(0)[None])[0]
     return {
         "agreement": float(rank_agreement(orbit.scores, loss).double().mean()),
         "regret": float((paid - loss.amin(0)).double().mean()),
         "best": float(best.double().mean()),
-        "corrected": float((hit & ~right).double().mean()),
-        "corrupted": float((~hit & right).double().mean()),
     }
 
 
@@ -99,7 +110,25 @@ def calibration_error(logits: Tensor, labels: Tensor) -> float:
 def by_class(hits: Tensor, labels: Tensor, classes: int) -> Tensor:
     """`(classes,)`: the accuracy of each class, from hits `(N,)` or `(|G|, N)`."""
     right = hits.double().reshape(-1, len(labels)).mean(0)
-    counts = torch.zeros(classes, dtype=torch.float64).index_add_(
-        0, labels, torch.ones_like(right)
-    )
-    return torch.zeros_like(counts).index_add_(0, labels, right) / counts
+    found = [right[labels == k].mean() for k in range(classes)]
+    return torch.stack(found)
+
+
+def confusion(said: Tensor, labels: Tensor, classes: int) -> Tensor:
+    """`(classes, classes)`: the share of each class (row) that is taken for another.
+
+    Args:
+        said: `(N,)` or `(|G|, N)`, classes.
+        labels: `(N,)`.
+        classes: how many there are.
+
+    Example:
+        >>> confusion(torch.tensor([0, 1, 1, 1]), torch.tensor([0, 0, 1, 1]), 2)
+        tensor([[0.5000, 0.5000],
+                [0.0000, 1.0000]], dtype=torch.float64)
+    """
+    flat = said.reshape(-1, len(labels))
+    place = labels * classes + flat
+    counts = torch.bincount(place.flatten(), minlength=classes**2)
+    table = counts.view(classes, classes).double()
+    return table / table.sum(1, keepdim=True)

@@ -12,12 +12,12 @@ is learned. Each network is used as it should be, and in training mode, as publi
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from equinb.apps.cnn.backbones import (
     CIFAR100_CNNS,
@@ -28,15 +28,17 @@ from equinb.apps.cnn.backbones import (
     load_backbone,
     weights_name,
 )
-from equinb.apps.cnn.data import load_task
-from equinb.apps.cnn.diagnostics import calibration_error, judge_proxy
+from equinb.apps.cnn.data import SPLITS, load_task
+from equinb.apps.cnn.diagnostics import calibration_error, judge, judge_proxy
 from equinb.apps.cnn.probing import (
+    LAMBDA_HIDDEN,
+    PLAIN,
     PROBING,
     PROXIES,
     Probing,
     Sharpened,
     choices,
-    new_lambda,
+    learners,
     probe,
 )
 from equinb.apps.views.answers import CUTS, PRETRAINED, UPRIGHT, answer, weigh
@@ -56,15 +58,18 @@ from equinb.apps.views.orbits import (
     encode_orbits,
 )
 from equinb.lab import Experiment, Job, Made, Report
+from equinb.lambda_equitune import Learned
 from equinb.symmetrized import TensorMap, Weighting
 
 GROUP = "rot90"
-#: Probes that are learned without an average: of upright images, of turned ones.
-PLAIN, AUGMENTATION = "plain", "augmentation"
 ORACLE = "any view"
+DISTILLED = f"{LAMBDA}, distilled from equizero"
+ORIENTATION = "orientation classifier"
 #: How the network makes features: as it should, or in training mode, with the
-#: statistics of the batch and with dropout, as published.
+#: statistics of small batches, as published.
 MODES = ("eval", "train")
+#: Images in a batch, each with all its views, in training mode.
+PUBLISHED_BATCH = 4
 #: The temperatures that lambda is tried at.
 TEMPERATURES = (1.0, 0.5, 0.25)
 
@@ -78,9 +83,9 @@ class CnnOptions:
         tasks: names that `load_task` knows.
         probing: how probes are trained.
         images: how many images lambda learns from, where the head is there already.
-        modes: names of `MODES`.
-        every: one of so many training images is used.
-        reading: how images are passed through a network.
+        modes: names of `MODES`; training mode changes no network without batch norm,
+            and is left out there.
+        reading: how images are passed through a network in eval mode.
     """
 
     models: tuple[str, ...]
@@ -88,7 +93,6 @@ class CnnOptions:
     probing: Probing = PROBING
     images: tuple[int, ...] = (100, 1000, 10_000)
     modes: tuple[str, ...] = MODES
-    every: int = 1
     reading: Reading = READING
 
 
@@ -103,7 +107,7 @@ def jobs(options: CnnOptions, seeds: Sequence[int]) -> list[Job]:
         raise ValueError(
             f"There is no mode {unknown[0]!r}; there are {', '.join(MODES)}."
         )
-    steps = len(options.modes) * (3 + len(choices()))
+    steps = len(options.modes) * (1 + len(learners(1, 0)))
     return [
         Job(seed, {"model": model, "task": task}, steps)
         for model in options.models
@@ -115,33 +119,41 @@ def jobs(options: CnnOptions, seeds: Sequence[int]) -> list[Job]:
 def work(options: CnnOptions, job: Job, device: str, report: Report) -> Made:
     """Probe a network in every way, and read a head that is there in every way."""
     model, task = str(job.settings["model"]), str(job.settings["task"])
+    backbone = load_backbone(model)
+    normed = any(isinstance(part, nn.BatchNorm2d) for part in backbone.model.modules())
     rows: list[dict[str, Any]] = []
     done = 0
     for mode in options.modes:
+        if mode == "train" and not normed:
+            continue
+        reading = options.reading
+        if mode == "train":
+            reading = replace(reading, batch=PUBLISHED_BATCH)
         sets = {
-            split: features(model, task, split, mode, device, options.reading)
-            for split in ("train", "test")
+            split: features(model, task, split, mode, device, reading)
+            for split in SPLITS
         }
-        some = torch.arange(0, len(sets["train"]), options.every)
-        sets["train"] = sets["train"].rows(some)
         heads: dict[str, nn.Module] = {}
-        for method in (PLAIN, AUGMENTATION, *choices(), LAMBDA):
+        ways = learners(sets["train"].features.shape[-1], job.seed)
+        # Knowing which way is up, learned first and kept: a baseline for lambda.
+        ways[ORIENTATION] = learn_importance(
+            sets["train"], by_upright(sets["train"], nn.Identity()), job.seed
+        )
+        for method, weighting in ways.items():
             found, heads[method] = _probed(
-                method, sets, task, options.probing, job.seed
+                method, weighting, sets, task, options.probing, job.seed
             )
             rows += [{"mode": mode, "setting": "probe", **row} for row in found]
             done += 1
             report(done)
         if mode == "eval":
-            head = load_backbone(model).head if model in PUBLIC else heads[PLAIN]
-            found = read(
-                head.to(device), sets["train"], sets["test"], options, job.seed
-            )
+            head = backbone.head if model in PUBLIC else heads[PLAIN]
+            found = read(head.to(device), sets, options.images, job.seed)
             rows += [{"mode": mode, "setting": "head", **row} for row in found]
     return Made(rows)
 
 
-@cache
+@lru_cache(maxsize=2 * len(SPLITS))
 def features(
     model: str, task: str, split: str, mode: str, device: str, reading: Reading
 ) -> Orbits:
@@ -149,24 +161,19 @@ def features(
     backbone = load_backbone(model).to(device)
     backbone.model.train(mode == "train")
     images = load_task(task).images(split, backbone.preprocess)
-    with torch.random.fork_rng():  # of dropout, in training mode
-        torch.manual_seed(0)
-        return encode_orbits(backbone, images, action(GROUP), None, reading)
+    return encode_orbits(backbone, images, action(GROUP), None, reading)
 
 
 def _probed(
-    method: str, sets: dict[str, Orbits], task: str, probing: Probing, seed: int
+    method: str,
+    weighting: Weighting | None,
+    sets: dict[str, Orbits],
+    task: str,
+    probing: Probing,
+    seed: int,
 ) -> tuple[list[dict[str, Any]], nn.Module]:
-    """The course of a probe, each read as it is used, and the probe."""
-    train, test = sets["train"], sets["test"]
+    """The course of a probe, read as it is used, and the probe."""
     classes = len(load_task(task).classes)
-    weighting: Weighting | None = choices().get(method)
-    if method == LAMBDA:
-        weighting = new_lambda(train.features.shape[-1], seed)
-    shown: Tensor | None = None
-    if method == AUGMENTATION:
-        random = torch.Generator().manual_seed(seed)
-        shown = torch.randint(train.group.order, (len(train),), generator=random)
     rows: list[dict[str, Any]] = []
 
     def look(epoch: int, head: TensorMap, split: str) -> None:
@@ -177,11 +184,23 @@ def _probed(
     def visit(epoch: int, head: nn.Module) -> None:
         look(epoch, head, "test")
 
-    head = probe(train, classes, weighting, probing, seed, shown, visit)
-    look(probing.epochs, head, "train")
-    if method == LAMBDA and weighting is not None:
-        rows[-2] |= _weights(weighting, test, head)
+    head = probe(sets["train"], classes, weighting, probing, seed, method, visit)
+    if isinstance(weighting, Learned):
+        rows[-1] |= _weights(weighting, sets["test"], head)
+    for split in "train", "validation":
+        look(probing.epochs, head, split)
+    for rule, other in _other_rules().items():
+        if rule != method:
+            top1 = accuracy(other, sets["test"], head)
+            rows.append({"method": method, "rule": rule, "epoch": probing.epochs})
+            rows[-1] |= {"set": "test", "top1": top1}
     return rows, head
+
+
+def _other_rules() -> dict[str, Weighting | None]:
+    """How every probe is read in the end, whatever it was learned through."""
+    known = choices()
+    return {PLAIN: None, **{rule: known[rule] for rule in ("equitune", "equizero")}}
 
 
 def accuracy(
@@ -198,52 +217,61 @@ def accuracy(
 
 
 def read(
-    head: TensorMap, train: Orbits, test: Orbits, options: CnnOptions, seed: int
+    head: TensorMap, sets: dict[str, Orbits], images: Sequence[int], seed: int
 ) -> list[dict[str, Any]]:
-    """A head that is there, read by every rule, and what can be known beforehand."""
+    """A head that is there, read by every rule, and judged on the validation images.
+
+    Args:
+        head: from features to logits.
+        sets: orbits of the training, validation and test images.
+        images: how many training images lambda learns from.
+        seed: of lambda, and of which images these are.
+    """
+    train, known, test = (sets[split] for split in SPLITS)
     rows: list[dict[str, Any]] = []
 
     def add(rule: str, top1: float, cut: str = "logits", **more: Any) -> None:
         rows.append({"method": PLAIN, "rule": rule, "set": "test", "top1": top1})
         rows[-1] |= {"cut": cut, **more}
 
-    logits = head(test.features)
-    hits = logits.argmax(-1).cpu() == test.labels
+    def learned(rule: str, weighting: Weighting, n: int) -> None:
+        add(rule, accuracy(weighting, test, head), images=n)
+        rows[-1] |= _weights(weighting, test, head)
+
+    hits = head(test.features).argmax(-1).cpu() == test.labels
     upright = test.group.identity
-    others = [g for g in range(test.group.order) if g != upright]
-    turned = logits[others].flatten(0, 1), test.labels.repeat(len(others))
+    said = head(known.features)
+    others = [g for g in range(known.group.order) if g != upright]
+    turned = said[others].flatten(0, 1), known.labels.repeat(len(others))
     add(PRETRAINED, float(hits.double().mean()), ece=calibration_error(*turned))
-    ece = calibration_error(logits[upright], test.labels)
+    ece = calibration_error(said[upright], known.labels)
     add(UPRIGHT, float(hits[upright].double().mean()), ece=ece)
     add(ORACLE, float(hits.any(0).double().mean()))
     for rule, weighting in choices().items():
-        for cut in CUTS[1:]:
-            add(rule, accuracy(weighting, test, head, cut), cut)
+        judged = judge(known, head, weighting)
         if rule in PROXIES:
-            rows[-2] |= judge_proxy(test, head, PROXIES[rule])
+            judged |= judge_proxy(known, head, PROXIES[rule])
+        for cut in CUTS[1:]:
+            add(rule, accuracy(weighting, test, head, cut), cut, **judged)
+            judged = {}
     random = torch.Generator().manual_seed(seed)
     drawn = torch.randperm(len(train), generator=random)
-    for n in options.images:
+    for n in images:
         few = train.rows(drawn[:n])
+        teacher = choices()["equizero"]
         lessons = {
             LAMBDA: by_labels(few, head),
-            f"{LAMBDA}, distilled from equizero": by_teacher(
-                few, head, choices()["equizero"]
-            ),
-            "orientation classifier": by_upright(few, head),
+            DISTILLED: by_teacher(few, head, teacher),
+            ORIENTATION: by_upright(few, head),
         }
         for rule, lesson in lessons.items():
-            learned = learn_importance(few, lesson, seed)
-            add(rule, accuracy(learned, test, head), images=len(few))
-            rows[-1] |= _weights(learned, test, head)
-            if rule == LAMBDA and n == max(options.images):
-                other = Shuffled(learned, seed)
-                add(f"{LAMBDA}, shuffled", accuracy(other, test, head), images=len(few))
+            weighting = learn_importance(few, lesson, seed, LAMBDA_HIDDEN)
+            learned(rule, weighting, len(few))
+            if rule == LAMBDA and n == max(images):
+                learned(f"{LAMBDA}, shuffled", Shuffled(weighting, seed), len(few))
                 for tau in TEMPERATURES:
-                    sharp = Sharpened(learned, tau)
-                    top1 = accuracy(sharp, test, head)
-                    add(f"{LAMBDA}, temperature {tau}", top1, images=len(few))
-                    rows[-1] |= _weights(sharp, test, head)
+                    sharp = Sharpened(weighting, tau)
+                    learned(f"{LAMBDA}, temperature {tau}", sharp, len(few))
     return rows
 
 

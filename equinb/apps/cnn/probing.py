@@ -7,7 +7,7 @@ probe is one linear layer; with `hidden`, as in "the last two layers", it is two
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from equinb.apps.views.answers import answer
-from equinb.apps.views.importance import Importance
+from equinb.apps.views.importance import LAMBDA, Importance
 from equinb.apps.views.orbits import Orbits
 from equinb.equitune import Uniform
 from equinb.equizero import ArgMin
@@ -25,6 +25,7 @@ from equinb.symmetrized import Orbit, TensorMap, Weighting
 
 #: The hidden layer of the paper's lambda for CNNs (section 5.2.2).
 LAMBDA_HIDDEN = (100,)
+LAMBDA_SEED = 1_000_000
 
 
 def neg_max_logit(logits: Tensor) -> Tensor:
@@ -33,9 +34,9 @@ def neg_max_logit(logits: Tensor) -> Tensor:
 
 
 def max_prob(logits: Tensor) -> Tensor:
-    """`(N,)`: the greatest probability, which the paper's code makes small.
+    """`(N,)`: the greatest probability; to make it small picks the least sure view.
 
-    So it picks the view of which the network is least sure.
+    So does the published code, where a sign is turned.
     """
     return -neg_max_prob(logits)
 
@@ -45,14 +46,37 @@ PROXIES: Mapping[str, TensorMap] = {
     "equizero": neg_max_prob,
     "equizero, entropy": entropy,
     "equizero, max logit": neg_max_logit,
-    "equizero, published": max_prob,
+    "equizero, sign turned": max_prob,
 }
+#: Equizero with the gradient of the chosen view, in the place of that of the mean.
+CHOSEN = "equizero, chosen"
+#: Probes that are learned without an average: of upright images; of images turned at
+#: random, anew in every epoch; of all turns of every image, each by itself.
+PLAIN, AUGMENTATION = "plain", "augmentation"
+ALL_VIEWS = "augmentation, all views"
+ALONE = (PLAIN, AUGMENTATION, ALL_VIEWS)
 
 
 def choices() -> dict[str, Weighting]:
-    """The weightings that need no training, by name: equitune and every equizero."""
+    """The weightings that need no training, by name: equitune and every equizero.
+
+    The gradient of equizero is the paper's, straight-through: that of the mean.
+    """
     chosen = {name: ArgMin(loss) for name, loss in PROXIES.items()}
     return {"equitune": Uniform(), **chosen}
+
+
+def learners(features: int, seed: int) -> dict[str, Weighting | None]:
+    """What a probe can be learned through, by name; None for no average.
+
+    Args:
+        features: how many there are.
+        seed: of the first weights of lambda.
+    """
+    chosen = ArgMin(neg_max_prob, estimator="chosen")
+    learned: dict[str, Weighting | None] = {CHOSEN: chosen}
+    learned[LAMBDA] = new_lambda(features, seed)
+    return {**dict.fromkeys(ALONE), **choices(), **learned}
 
 
 @dataclass(frozen=True)
@@ -81,7 +105,7 @@ def probe(
     weighting: Weighting | None = None,
     probing: Probing = PROBING,
     seed: int = 0,
-    shown: Tensor | None = None,
+    alone: str = PLAIN,
     visit: Callable[[int, nn.Module], None] = lambda epoch, head: None,
 ) -> nn.Module:
     """Train a probe by cross-entropy, the backbone frozen.
@@ -89,12 +113,11 @@ def probe(
     Args:
         orbits: of the training images.
         classes: how many there are.
-        weighting: how views are weighed; what can learn in it learns along. None to
-            learn from one view of each image by itself.
+        weighting: how views are weighed; what is not frozen in it learns along. None to
+            learn from views by themselves.
         probing: how it is trained.
-        seed: of its first weights and of the order of the images.
-        shown: `(N,)`, without a weighting: which view of each image is shown; upright
-            ones if not given.
+        seed: of its first weights, of the order of the images and of their turns.
+        alone: which views are shown by themselves, one of `ALONE`.
         visit: called after every epoch.
 
     Returns:
@@ -103,26 +126,44 @@ def probe(
     device = orbits.features.device
     head = new_probe(orbits.features.shape[-1], classes, probing.hidden, seed)
     head.to(device)
-    if weighting is None:
-        orbits = _one_view(orbits, shown)
-        weighting = Uniform()
-    weighting.to(device).requires_grad_(True)
-    optimizer = torch.optim.Adam(
-        [*head.parameters(), *weighting.parameters()], probing.rate
-    )
+    learning = [*head.parameters()]
+    if weighting is not None:
+        weighting.to(device)
+        learning += [p for p in weighting.parameters() if p.requires_grad]
+    optimizer = torch.optim.Adam(learning, probing.rate)
     order = torch.Generator().manual_seed(seed)
     for epoch in range(1, probing.epochs + 1):
         drawn = torch.randperm(len(orbits), generator=order)
         for rows in drawn.split(probing.batch):
             few = orbits.rows(rows)
-            logits = answer(weighting, few, head, "logits")
-            loss = cross_entropy(logits, few.labels.to(device))
+            if weighting is None:
+                features, labels = _shown(few, alone, order)
+                logits = head(features)
+            else:
+                labels = few.labels
+                logits = answer(weighting, few, head, "logits")
+            loss = cross_entropy(logits, labels.to(device))
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
         visit(epoch, head)
-    weighting.requires_grad_(False)
+    if weighting is not None:
+        weighting.requires_grad_(False)
     return head.requires_grad_(False)
+
+
+def _shown(
+    orbits: Orbits, alone: str, random: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Features `(M, d)` of the views that are shown by themselves, and their labels."""
+    if alone == ALL_VIEWS:
+        order = orbits.group.order
+        return orbits.features.flatten(0, 1), orbits.labels.repeat(order)
+    n = len(orbits)
+    view = torch.full((n,), orbits.group.identity)
+    if alone == AUGMENTATION:
+        view = torch.randint(orbits.group.order, (n,), generator=random)
+    return orbits.features[view, torch.arange(n)], orbits.labels
 
 
 def new_probe(
@@ -139,9 +180,9 @@ def new_probe(
 
 
 def new_lambda(features: int, seed: int) -> Learned:
-    """The weighting of lambda-equitune with random weights: d-100-1, as published."""
+    """Lambda-equitune with random weights, d-100-1, as section 5.2.2 describes it."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(LAMBDA_SEED + seed)  # not the numbers that the probe has
         return Learned(Importance(features, LAMBDA_HIDDEN))
 
 
@@ -161,10 +202,3 @@ class Sharpened(Weighting):
         """The logarithm of lambda over tau, and the weights."""
         scores, _ = self.learned(orbit)
         return scores / self.tau, (scores / self.tau).softmax(0)
-
-
-def _one_view(orbits: Orbits, shown: Tensor | None) -> Orbits:
-    every = torch.arange(len(orbits))
-    here = orbits.group.identity if shown is None else shown
-    group = orbits.group.subgroup(name="alone")
-    return replace(orbits, group=group, features=orbits.features[here, every][None])

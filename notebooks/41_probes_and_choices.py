@@ -303,10 +303,10 @@ assert turned_heads["upright images"].max() < 0.8
 assert crossed["any view"].min() > 0.88
 
 # %% [markdown]
-# - What turns the order is whether the head has *seen turned images*. The plain head has
-#   not: three of its four views are nonsense to it, and a mean counts them. Every other
-#   head has, *augmentation* among them, which never met an average; and read from each of
-#   them equitune is ahead.
+# - What turns the order here is whether the head has *seen turned images*. The plain head
+#   has not: three of its four views are nonsense to it, and a mean counts them. Every
+#   other head has, *augmentation* among them, which never met an average; and read from
+#   each of them equitune is ahead.
 # - *Equizero* is worth much the same whatever head it reads. It needs one good view, and
 #   the plain head has one already.
 # - *Upright images* are the price: one linear layer cannot be as good at four
@@ -498,9 +498,9 @@ assert mistaken["plain, upright"]["6 taken for 9"] < 0.03
 #
 # ## Pitfalls
 #
-# - **Say what the head has seen.** A head that has learned from turned images and one
-#   that has not are two experiments, and the order of equitune and equizero is opposite
-#   in them.
+# - **Say what the head has seen.** On such features a head that has learned from turned
+#   images and one that has not are two experiments, and the order of equitune and
+#   equizero is opposite in them.
 # - **Look at the sign.** A proxy *loss* is made small. The negative of a probability is
 #   one; the probability is not.
 # - **Say whose gradient it is.** A choice can be learned through the mean of all views or
@@ -514,7 +514,7 @@ assert mistaken["plain, upright"]["6 taken for 9"] < 0.03
 #   matter of a second.
 # - Learned through each method, equitune and $\lambda$ are ahead and not told apart,
 #   equizero is below, and with its sign turned at the bottom.
-# - The order hangs on what the head has seen; a part of the gap is the gradient's.
+# - The order hangs here on what the head has seen; a part of the gap is the gradient's.
 # - On a few labelled images the net gain of each rule says which is ahead; the agreement
 #   of a proxy says how good the proxy is.
 # - Read from a head that was there, and has seen upright images alone, equizero is ahead

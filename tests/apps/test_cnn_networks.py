@@ -5,9 +5,11 @@ import torch
 from safetensors.torch import save_file
 from torchvision import models
 
+from equinb.apps.clip.glyphs import sample
 from equinb.apps.cnn import backbones
 from equinb.apps.cnn.backbones import load_backbone, pack, restore
 from equinb.apps.cnn.networks import AlexNet, Halved, ResNet, public_resnet
+from equinb.lab import load_weights
 
 RESNET = {"kind": "resnet", "widths": (8, 16), "blocks": 2}
 ALEXNET = {"kind": "alexnet", "widths": (8, 8, 8, 8, 8), "hidden": 16}
@@ -103,6 +105,28 @@ def test_normalised_bytes_are_about_zero_and_one():
     torch.testing.assert_close(
         backbones.normalise(white).flatten(), torch.tensor(expected)
     )
+
+
+@pytest.mark.parametrize("name", backbones.SIGNS)
+def test_the_networks_of_signs_know_signs_and_not_turned_ones(name):
+    backbone = load_backbone(name)
+    pixels, labels = sample(400, seed=77, test=True)
+    x = backbone.preprocess(pixels)
+    views = torch.stack([x.rot90(g, (-2, -1)) for g in range(4)])
+    logits = backbone.head(backbone.encode(views.flatten(0, 1)))
+    hits = logits.argmax(-1).view(4, -1) == labels
+    assert hits[0].double().mean() > 0.95
+    assert hits[1:].double().mean() < 0.2
+
+
+@pytest.mark.parametrize(("name", "floor"), [("resnet", 0.35), ("alexnet", 0.22)])
+def test_the_networks_of_photographs_ship_with_what_they_reach(name, floor):
+    backbone = load_backbone(f"tiny-{name}")
+    assert backbone.model(images(2)).shape == (2, 200)
+    _, card = load_weights(backbones.weights_name(backbone.name))
+    found = card["accuracy"]["test, shipped"]
+    assert found["upright"] > floor
+    assert found["turned"] < 0.75 * found["upright"]
 
 
 def test_public_ones_are_read_from_the_folder(tmp_path, monkeypatch):

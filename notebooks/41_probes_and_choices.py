@@ -485,7 +485,7 @@ assert mistaken["plain, upright"]["6 taken for 9"] < 0.03
 # | | paper | here |
 # | --- | --- | --- |
 # | networks | "trained extensively over CIFAR100"; in the code, torchvision's of ImageNet [code] | a ResNet (and an AlexNet, in the exercises) trained on a hundred printed signs, shipped |
-# | task | CIFAR10, turned | scikit-learn's digits, turned; CIFAR10 is [the next page](42_cifar10_and_a_verdict.ipynb) |
+# | task | CIFAR10, turned | scikit-learn's digits, turned |
 # | mode | training mode, batch statistics [code] | eval mode |
 # | equizero | takes the view of *least* probability [code] | eq. (2); the turned sign beside |
 # | its gradient | that of the mean, straight-through | the same; that of the chosen view beside |
@@ -631,5 +631,6 @@ assert change > 0.1
 #
 # ## What next
 #
-# The same on CIFAR10, with the published variants and two public networks:
-# [](42_cifar10_and_a_verdict.ipynb).
+# The same on CIFAR10, with two larger networks and with the published variants, is a command
+# so far: `equinb run cnn --help`. Two networks that others trained on CIFAR10 are stored
+# already: `equinb show cnn-public --preset small`.

@@ -23,7 +23,6 @@ from torchvision.datasets import CIFAR100
 
 from equinb.apps.clip.data import CIFAR100_TRAIN
 from equinb.apps.clip.glyphs import GLYPHS, draw, sample
-from equinb.apps.clip.tiny_clips import cropped
 from equinb.apps.clip.tiny_imagenet import tiny_images
 from equinb.apps.cnn.backbones import (
     CIFAR100_CNNS,
@@ -41,7 +40,7 @@ from equinb.lab import Experiment, Job, Made, Report, data_folder
 PACKAGES = ("torch", "torchvision", "numpy")
 #: How often a model is looked at on the way, and images at once where it is.
 LOOKS, CHUNK = 10, 500
-#: Pixels by which an image of CIFAR100 is moved at most.
+#: Pixels by which a photograph is moved at most.
 MOVED = 4
 #: How many signs a model is looked at with, and the seed of the first set.
 LOOKED_AT, SEED = 2000, 2_000_000
@@ -310,25 +309,27 @@ def _glyphs(split: str) -> tuple[Tensor, Tensor]:
 def _tiny_batches(
     batch: int, random: torch.Generator
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Photographs, cropped, and half of them mirrored from left to right."""
-    images, labels = tiny_images("pretraining")
-    for rows in _shuffled(len(images), batch, random):
-        yield _mirrored(cropped(images[rows], random), random), labels[rows]
+    return _photographs(*tiny_images("pretraining"), batch, random)
 
 
 def _cifar100_batches(
     batch: int, random: torch.Generator
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Photographs, moved, and half of them mirrored from left to right."""
-    images, labels = cifar100("train")
-    side = images.shape[-1]
-    wide = pad(images, (MOVED,) * 4)
-    line = torch.arange(side)
+    return _photographs(*cifar100("train"), batch, random)
+
+
+def _photographs(
+    images: Tensor, labels: Tensor, batch: int, random: torch.Generator
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Photographs, each moved, and half of them mirrored from left to right."""
+    line = torch.arange(images.shape[-1])
     for rows in _shuffled(len(images), batch, random):
+        wide = pad(images[rows], (MOVED,) * 4)
         down, right = torch.randint(2 * MOVED + 1, (2, len(rows)), generator=random)
         y, x = (line + by[:, None] for by in (down, right))
-        here = wide[rows[:, None, None], :, y[:, :, None], x[:, None, :]]
-        yield _mirrored(here.permute(0, 3, 1, 2), random), labels[rows]
+        each = torch.arange(len(rows))[:, None, None]
+        moved = wide[each, :, y[:, :, None], x[:, None, :]]
+        yield _mirrored(moved.permute(0, 3, 1, 2), random), labels[rows]
 
 
 def _mirrored(images: Tensor, random: torch.Generator) -> Tensor:

@@ -1,0 +1,1 @@
+"""Fairness in generated text: words that a group swaps, decoding that respects it."""

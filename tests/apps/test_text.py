@@ -79,13 +79,21 @@ def test_what_is_no_partition(tuples, general, reason):
         swap_of(tuples, SIZE, general)
 
 
+def test_one_list_for_each_group():
+    with pytest.raises(TypeError, match="one list for each group: swap_of"):
+        swap_of([(1, 2)], SIZE)
+
+
+def test_without_tuples_the_group_is_trivial():
+    none = swap_of([], SIZE)
+    assert none.group.order == 1
+    assert not none.equality.any()
+
+
 class Letters:
     """A tokenizer in which a word, with its blank, is one token if it is listed."""
 
     words = (" man", " woman", "man", "woman", " Man", " Woman", "Man")
-
-    def __len__(self):
-        return len(self.words) + 1
 
     def encode(self, text, add_special_tokens):
         if text in self.words:
@@ -96,8 +104,10 @@ class Letters:
 def test_words_become_tokens_in_every_form_that_all_have():
     found = tokens_of(Letters(), [("man", "woman")])
     assert found == [(0, 1), (4, 5), (2, 3)]
-    with pytest.raises(ValueError, match="' queen' is more than one token"):
-        tokens_of(Letters(), [("man", "queen")])
+    with pytest.raises(ValueError, match="one token: man / queen, king / queen"):
+        tokens_of(Letters(), [("man", "queen"), ("man", "woman"), ("king", "queen")])
+    with pytest.raises(ValueError, match="man / woman and woman / man share a word"):
+        tokens_of(Letters(), [("man", "woman"), ("woman", "man")])
 
 
 # Drawing.
@@ -109,6 +119,7 @@ def test_noise_draws_from_the_distribution():
     torch.testing.assert_close(drawn, p, atol=0.01, rtol=0)
     assert torch.equal(gumbel(3, 2, 4)(5), gumbel(3, 2, 4)(5))
     assert not torch.equal(gumbel(3, 2, 4)(5), gumbel(3, 2, 4)(6))
+    assert not torch.equal(gumbel(3, 2, 4)(5), gumbel(2**32 + 3, 2, 4)(5))
 
 
 def test_cuts_keep_what_ties():
@@ -159,7 +170,7 @@ def test_decoding_commutes_with_the_group(model, swap, sampling):
 
 
 def test_plain_sampling_is_no_mirror(model):
-    swap, none = SWAPS["order 2"], swap_of([[(0,)]], SIZE)
+    swap, none = SWAPS["order 2"], swap_of([], SIZE)
     x, noise = prompts(), gumbel(0, 12, SIZE)
     made = write(model, x, none, 10, FREE, noise)
     other = write(model, swap.on_ids(1, x), none, 10, FREE, permuted(swap, 1, noise))
@@ -168,7 +179,7 @@ def test_plain_sampling_is_no_mirror(model):
 
 def test_plain_sampling_is_that_of_the_model(model):
     """Greedy, against Hugging Face; and the frequencies of the first token."""
-    none, x = swap_of([[(0,)]], SIZE), prompts(3)
+    none, x = swap_of([], SIZE), prompts(3)
     plain = model.generate(
         x,
         attention_mask=torch.ones_like(x),
@@ -183,6 +194,62 @@ def test_plain_sampling_is_that_of_the_model(model):
     p = model(x[:1]).logits[0, -1].softmax(-1)
     shares = drawn.bincount(minlength=SIZE) / 20_000
     torch.testing.assert_close(shares, p, atol=0.012, rtol=0)
+
+
+def test_what_is_drawn_has_the_distribution_that_is_cut(model):
+    swap, x = SWAPS["order 2"], prompts(1).expand(20_000, -1)
+    sampling = Sampling(1.7, top_k=5)
+    drawn = write(model, x, swap, 1, sampling, gumbel(4, 20_000, SIZE))[:, -1]
+    rows = swap.on_ids.orbit(x[:1]).flatten(0, 1)
+    p = (model(rows).logits[:, -1].double() / 1.7).softmax(-1)[:, None]
+    mean = swap.on_logits.undo(p).mean(0)[0]
+    mean[mean < mean.topk(5).values[-1]] = 0
+    shares = drawn.bincount(minlength=SIZE) / 20_000
+    torch.testing.assert_close(
+        shares, mean / mean.sum(), atol=0.012, rtol=0, check_dtype=False
+    )
+
+
+def test_writing_relaxed_is_step_by_step_what_the_processor_says(model):
+    swap, x = SWAPS["order 2"], prompts(4)
+    noise = gumbel(5, 4, SIZE)
+    text = x
+    for _ in range(6):
+        rows = swap.on_ids.orbit(text).flatten(0, 1)
+        scores = model(rows).logits[:, -1]
+        processor = EquiProcessor(swap, 5, FREE, noise, relaxed=True)
+        token = processor(rows, scores)[:4].argmax(-1, keepdim=True)
+        text = torch.cat([text, token], 1)
+    assert torch.equal(write(model, x, swap, 6, FREE, noise, relaxed=True), text)
+
+
+def test_relaxed_where_general_tokens_have_all_but_everything():
+    swap = SWAPS["order 2"]
+    scores = torch.zeros((2, SIZE))
+    scores[:, 5] = 45.0
+    rows = torch.zeros((2, 5), dtype=torch.long)
+    found = EquiProcessor(swap, 5, Sampling(0.3, None), None, relaxed=True)(
+        rows, scores
+    )
+    assert not found.isnan().any()
+    assert (found.argmax(-1) == 5).all()
+
+
+def test_the_processor_serves_generate(model):
+    swap, x = SWAPS["order 2"], prompts(4)
+    rows = swap.on_ids.orbit(x).flatten(0, 1)
+    noise = gumbel(6, 4, SIZE)
+    made = model.generate(
+        rows,
+        attention_mask=torch.ones_like(rows),
+        max_new_tokens=6,
+        do_sample=False,
+        eos_token_id=None,
+        pad_token_id=0,
+        logits_processor=[EquiProcessor(swap, 5, FREE, noise)],
+    )
+    assert torch.equal(made[:4], write(model, x, swap, 6, FREE, noise))
+    assert torch.equal(made[4:], swap.on_ids(1, made[:4]))
 
 
 def test_relaxed_leaves_general_tokens_to_the_text_as_it_is(model):
@@ -234,7 +301,8 @@ def slow(model, x, swap, steps, sampling, noise, score, chunk):
 @pytest.mark.parametrize("chunk", [1, 3, 5])
 def test_the_best_branch_against_a_slow_reference(model, swap, chunk):
     x, noise = prompts(4), gumbel(2, 4, SIZE)
-    rest = (swap, 7, SAMPLINGS["top k"], noise, liking, chunk)
+    x[:, 0], x[:, 1] = 1, 7  # no text is its own mirror, so nothing is drawn by lot
+    rest = (swap, 7, Sampling(1.3, 8, 0.9), noise, liking, chunk)
     assert torch.equal(write_best(model, x, *rest), slow(model, x, *rest))
 
 
@@ -253,10 +321,73 @@ def test_choosing_the_best_commutes_with_the_group(model, swap):
         assert torch.equal(other, swap.on_ids(g, made))
 
 
+def test_where_there_is_no_mirror_both_texts_are_as_likely(model):
+    """A neutral prompt: the words that are swapped come in equal shares."""
+    swap, n = SWAPS["order 2"], 4000
+    x = torch.full((1, 5), 20).expand(n, -1)
+    noise = gumbel(7, n, SIZE)
+    made = write_best(model, x, swap, 1, FREE, noise, liking, chunk=1, seed=1)[:, -1]
+    plain = write(model, x, swap_of([], SIZE), 1, FREE, noise)[:, -1]
+    for one, other in ((1, 2), (3, 4)):
+        either = int(((made == one) | (made == other)).sum())
+        assert either > 50
+        share = int((made == one).sum()) / either
+        assert abs(share - 0.5) < 4 * 0.5 / either**0.5
+    skewed = [int((plain == token).sum()) for token in (1, 2, 3, 4)]
+    assert max(skewed) > 1.5 * min(skewed)
+
+
+def test_the_cache_is_used(model, monkeypatch):
+    seen = []
+    forward = model.forward
+
+    def counted(ids, *rest, cache=None, **options):
+        seen.append(ids.shape[1])
+        return forward(ids, *rest, cache=cache, **options)
+
+    monkeypatch.setattr(model, "forward", counted)
+    swap = SWAPS["order 2"]
+    write_best(model, prompts(2), swap, 6, FREE, gumbel(0, 2, SIZE), liking, chunk=3)
+    # The prompt once, then a token at a time; the second chunk reads the first anew.
+    assert seen == [5, 1, 1, 4, 1, 1]
+
+
+DRAWS = torch.Generator()
+
+
 def test_of_branches_that_tie_the_first_in_order_of_ids_is_taken():
     branches = torch.tensor([[[3, 1]], [[2, 9]], [[2, 8]]])
-    assert choose(torch.tensor([[0.0], [0.0], [0.0]]), branches).tolist() == [2]
-    assert choose(torch.tensor([[0.0], [0.5], [1.0]]), branches).tolist() == [0]
+    assert choose(torch.tensor([[0.0], [0.0], [0.0]]), branches, DRAWS).tolist() == [2]
+    assert choose(torch.tensor([[0.0], [0.5], [1.0]]), branches, DRAWS).tolist() == [0]
+    near = torch.tensor([[1.0], [1.0 + 1e-7], [1.0 - 1e-7]])
+    assert choose(near, branches, DRAWS).tolist() == [2]
     # The same branch, wherever the orbit begins.
-    turned = branches.roll(1, 0)
-    assert choose(torch.zeros(3, 1), turned).tolist() == [0]
+    assert choose(torch.zeros(3, 1), branches.roll(1, 0), DRAWS).tolist() == [0]
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"temperature": 0.0}, "temperature is positive; got 0.0. For the likeliest"),
+        ({"top_k": 0}, "top_k keeps at least one token; got 0"),
+        ({"top_p": 90}, "top_p is above 0 and at most 1; got 90"),
+    ],
+)
+def test_sampling_that_is_none(options, reason):
+    with pytest.raises(ValueError, match=reason):
+        Sampling(**options)
+
+
+def test_what_has_another_shape(model):
+    swap, x = SWAPS["order 2"], prompts(4)
+    noise = gumbel(0, 4, SIZE)
+    with pytest.raises(ValueError, match=r"\(B, length\); got shape \(5,\)"):
+        write(model, x[0], swap, 2, FREE)
+    with pytest.raises(ValueError, match=r"shape \(4, 40\); got \(2, 40\)"):
+        write(model, x, swap, 2, FREE, gumbel(0, 2, SIZE))
+    with pytest.raises(ValueError, match=r"shape \(4, 40\); got \(8, 40\)"):
+        write_best(model, x, swap, 2, FREE, gumbel(0, 8, SIZE), liking)
+    with pytest.raises(ValueError, match=r"shape \(8,\); got shape \(8, 1\)"):
+        write_best(model, x, swap, 2, FREE, noise, lambda rows: liking(rows)[:, None])
+    with pytest.raises(ValueError, match="or NaN or infinity"):
+        write_best(model, x, swap, 2, FREE, noise, lambda rows: liking(rows) / 0)

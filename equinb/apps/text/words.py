@@ -28,9 +28,6 @@ class Tokenizer(Protocol):
     def encode(self, text: str, add_special_tokens: bool) -> list[int]:
         """The ids of a text."""
 
-    def __len__(self) -> int:
-        """How many ids there are."""
-
 
 @dataclass(frozen=True)
 class Swap:
@@ -60,11 +57,13 @@ def swap_of(
 
     Args:
         tuples: for each cyclic group, tuples of token ids, all as long as its order;
-            the generator sends each token to the next of its tuple.
-        size: of the vocabulary.
+            the generator sends each token to the next of its tuple. None for the
+            trivial group, which is plain decoding.
+        size: of the vocabulary, as the model has it: `model.config.vocab_size`.
         general: ids that a relaxed model leaves alone.
 
     Raises:
+        TypeError: if there is no list of tuples for each group.
         ValueError: if a token is in two tuples, or in a tuple and among the general
             ones, or if the tuples of one group differ in length.
 
@@ -73,6 +72,10 @@ def swap_of(
         >>> swap.group.order, swap.equality.tolist()
         (6, [True, True, True, True, True, False])
     """
+    if any(isinstance(token, int) for line in tuples for token in line):
+        raise TypeError(
+            "Tuples come in one list for each group: swap_of([tokens_of(...)], size)."
+        )
     flat = [token for line in tuples for words in line for token in words]
     doubles = [token for token, n in Counter([*flat, *set(general)]).items() if n > 1]
     if doubles:
@@ -85,7 +88,7 @@ def swap_of(
         raise ValueError(
             f"There are {size} tokens; token {outside[0]} is none of them."
         )
-    groups, rows = [], []
+    groups, rows = [cyclic(1)], [np.arange(size)[None]]
     for line in tuples:
         lengths = {len(words) for words in line}
         if len(lengths) != 1:
@@ -95,12 +98,15 @@ def swap_of(
             )
         groups.append(cyclic(lengths.pop()))
         rows.append(_cycles(line, groups[-1].order, size))
-    group = reduce(direct_product, groups)
-    perms = reduce(_both, rows)
-    marked = torch.zeros((2, size), dtype=torch.bool)
-    marked[0, flat] = True
-    marked[1, list(general)] = True
-    return Swap(group, Relabel(group, perms), Permutation(group, perms), *marked)
+    # The trivial group is there for want of any other.
+    kept = slice(1 if len(groups) > 1 else 0, None)
+    group = reduce(direct_product, groups[kept])
+    perms = reduce(_both, rows[kept])
+    moved = torch.from_numpy((perms != np.arange(size)).any(0))
+    untouched = torch.zeros(size, dtype=torch.bool)
+    untouched[list(general)] = True
+    on_ids, on_logits = Relabel(group, perms), Permutation(group, perms)
+    return Swap(group, on_ids, on_logits, moved, untouched)
 
 
 def tokens_of(
@@ -109,37 +115,59 @@ def tokens_of(
     """Tuples of words as tuples of tokens, in every form that is one token each.
 
     A word after a blank, at the start of a text, and each with a capital are tokens of
-    their own. The first of these forms must exist; of the others, those are left out in
-    which some word of the tuple is more than one token.
+    their own. A form is left out if a word of the tuple is more than one token in it.
 
     Args:
         tokenizer: of the model.
         words: tuples of words, such as ("man", "woman").
 
     Raises:
-        ValueError: if a word after a blank is more than one token.
+        ValueError: for words that are one token in no form, or if one token is in two
+            tuples.
+
+    Example:
+        >>> class Letters:
+        ...     def encode(self, text, add_special_tokens):
+        ...         return list(text.encode())
+        >>> tokens_of(Letters(), [("a", "e")])  # " a" is two tokens
+        [(97, 101), (65, 69)]
     """
-    found: list[tuple[int, ...]] = []
+    found: dict[tuple[int, ...], Sequence[str]] = {}
+    without = []
     for line in words:
-        for blank in (" ", ""):
-            for capital in (False, True):
-                written = [blank + (w.capitalize() if capital else w) for w in line]
-                ids = [
-                    tokenizer.encode(text, add_special_tokens=False) for text in written
-                ]
-                longer = [
-                    text for text, i in zip(written, ids, strict=True) if len(i) > 1
-                ]
-                if not longer:
-                    made = tuple(i[0] for i in ids)
-                    if made not in found:
-                        found.append(made)
-                elif blank and not capital:
-                    raise ValueError(
-                        f"{longer[0]!r} is more than one token of this tokenizer, and "
-                        "only single tokens can be swapped: take another word."
-                    )
-    return found
+        forms = [
+            [blank + case(word) for word in line]
+            for blank in (" ", "")
+            for case in (str, _capital)
+        ]
+        made = [
+            [tokenizer.encode(text, add_special_tokens=False) for text in form]
+            for form in forms
+        ]
+        whole = [ids for ids in made if all(len(i) == 1 for i in ids)]
+        if not whole:
+            without.append(" / ".join(line))
+        for ids in whole:
+            found[tuple(i[0] for i in ids)] = line
+    if without:
+        raise ValueError(
+            "Only single tokens can be swapped, and to this tokenizer these have a "
+            f"word of more than one token: {', '.join(without)}."
+        )
+    owners: dict[int, Sequence[str]] = {}
+    for tokens, line in found.items():
+        for token in tokens:
+            if token in owners:
+                raise ValueError(
+                    f"{' / '.join(owners[token])} and {' / '.join(line)} share a word, "
+                    "and every word belongs to one tuple: leave one of them out."
+                )
+            owners[token] = line
+    return list(found)
+
+
+def _capital(word: str) -> str:
+    return word[:1].upper() + word[1:]
 
 
 def _cycles(line: Sequence[Sequence[int]], order: int, size: int) -> IntArray:

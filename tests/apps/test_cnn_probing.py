@@ -8,7 +8,13 @@ from scipy.stats import kendalltau
 from torch.nn.functional import cross_entropy
 
 from equinb import lab
-from equinb.apps.cnn import experiment, pretraining, probing
+from equinb.apps.cnn import (
+    cifar100_cnns,
+    experiment,
+    glyph_cnns,
+    pretraining,
+    probing,
+)
 from equinb.apps.cnn.backbones import AlexNet, ResNet, frozen
 from equinb.apps.cnn.diagnostics import (
     by_class,
@@ -367,16 +373,14 @@ def test_a_mode_that_is_none():
 def test_pretraining(tmp_path, monkeypatch):
     """The recipes as they are, but for the number of steps: something is learnt."""
     short = {
-        name: replace(recipe, steps=60)
-        for name, recipe in pretraining.RECIPES.items()
-        if name.startswith("glyph")
+        name: replace(recipe, steps=60) for name, recipe in glyph_cnns.RECIPES.items()
     }
-    monkeypatch.setattr(pretraining, "RECIPES", short)
-    monkeypatch.setattr(pretraining, "LOOKED_AT", 300)
-    config = pretraining.PretrainingOptions(tuple(short), precision="float32")
-    rows, made = lab.run(
-        pretraining.EXPERIMENT, config=config, folder=tmp_path, progress=False
-    )
+    monkeypatch.setattr(glyph_cnns, "LOOKED_AT", 300)
+    made_of = (glyph_cnns.course, short, {"small": 1})
+    learn = pretraining.pretraining("cnn-glyphs", "Glyphs", *made_of)
+    config = replace(learn.config("small"), precision="float32")
+    run = {"config": config, "folder": tmp_path, "progress": False}
+    rows, made = lab.run(learn, "small", **run)
     shipped = rows[rows["set"] == "validation, shipped"].set_index("model")
     assert shipped.loc["glyph-resnet", "upright"] > 0.025
     assert (shipped["turned"] < shipped["upright"] + 0.02).all()
@@ -390,16 +394,16 @@ def test_pretraining(tmp_path, monkeypatch):
 def test_a_network_without_a_recipe():
     options = pretraining.PretrainingOptions(("vgg",))
     with pytest.raises(ValueError, match="no recipe for 'vgg'; there is one for glyph"):
-        pretraining.jobs(options, [0])
+        glyph_cnns.EXPERIMENT.jobs(options, [0])
 
 
 def test_images_of_cifar100_are_moved_and_mirrored(monkeypatch):
     images = torch.randint(1, 256, (6, 3, 32, 32), dtype=torch.uint8)
     monkeypatch.setattr(
-        pretraining, "cifar100", lambda split: (images, torch.arange(6))
+        cifar100_cnns, "cifar100", lambda split: (images, torch.arange(6))
     )
     random = torch.Generator().manual_seed(0)
-    pixels, labels = next(pretraining._cifar100_batches(6, random))
+    pixels, labels = next(cifar100_cnns.batches(6, random))
     assert sorted(labels.tolist()) == list(range(6))
     mirrored = 0
     for x, label in zip(pixels, labels, strict=True):

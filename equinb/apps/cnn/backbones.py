@@ -17,9 +17,9 @@ from equinb.lab.runner import RUNS
 #: The CNNs that ship, of printed signs and of photographs.
 SIGNS = ("glyph-resnet", "glyph-alexnet")
 SHIPPED = (*SIGNS, "tiny-resnet", "tiny-alexnet")
-#: Those of the paper: `equinb run cnn-pretraining --preset paper` makes them.
+#: Those of the paper: `equinb run cnn-cifar100 --preset paper` makes them.
 CIFAR100_CNNS = ("cifar100-resnet", "cifar100-alexnet")
-CIFAR100_RUN = "cnn-pretraining-paper"
+CIFAR100_RUN = "cnn-cifar100-paper"
 #: Trained on CIFAR10 by Y. Idelbayev; read from `EQUINB_DATA`.
 PUBLIC = ("resnet20", "resnet56")
 #: Trained on ImageNet; torchvision downloads them. The size of each in megabytes.

@@ -1,49 +1,28 @@
-"""The experiment `cnn-pretraining`: CNNs trained from nothing, on upright images.
+"""How our small CNNs are trained from nothing, on upright images.
 
-    equinb run cnn-pretraining --preset quick   # the CNNs of signs, shortened
-    equinb run cnn-pretraining --preset small   # the four that ship
-    equinb run cnn-pretraining --preset paper --device cuda   # CIFAR100
-
-Tiny-ImageNet and CIFAR100 are read from the folder that `EQUINB_DATA` names.
+What they learn from is in `glyph_cnns`, `tiny_cnns` and `cifar100_cnns`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cache
+from functools import partial
 from importlib.metadata import version
 from itertools import islice
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, pad
-from torchvision.datasets import CIFAR100
+from torch.nn.functional import cross_entropy
 
-from equinb.apps.clip.data import CIFAR100_TRAIN
-from equinb.apps.clip.glyphs import GLYPHS, draw, sample
-from equinb.apps.clip.tiny_imagenet import tiny_images
-from equinb.apps.cnn.backbones import (
-    CIFAR100_CNNS,
-    SHIPPED,
-    SIGNS,
-    build,
-    normalise,
-    pack,
-    restore,
-    weights_name,
-)
+from equinb.apps.cnn.backbones import build, normalise, pack, restore, weights_name
 from equinb.apps.views.orbits import autocast
-from equinb.lab import Experiment, Job, Made, Report, data_folder
+from equinb.lab import Experiment, Job, Made, Report
 
 PACKAGES = ("torch", "torchvision", "numpy")
 #: How often a model is looked at on the way, and images at once where it is.
 LOOKS, CHUNK = 10, 500
-#: Pixels by which a photograph is moved at most.
-MOVED = 4
-#: How many signs a model is looked at with, and the seed of the first set.
-LOOKED_AT, SEED = 2000, 2_000_000
 
 
 @dataclass(frozen=True)
@@ -65,59 +44,12 @@ class Recipe:
     batch: int = 128
 
 
-#: How the networks are trained; those of CIFAR100 are the paper's.
-RECIPES = {
-    "glyph-resnet": Recipe(
-        {"kind": "resnet", "widths": (12, 24, 48, 96), "blocks": 1, "stride": 2},
-        3000,
-        3e-3,
-    ),
-    "glyph-alexnet": Recipe(
-        {
-            "kind": "alexnet",
-            "widths": (16, 32, 48, 48, 32),
-            "hidden": 128,
-            "dropout": 0.2,
-        },
-        4000,
-        2e-3,
-    ),
-    "tiny-resnet": Recipe(
-        {"kind": "resnet", "widths": (32, 64, 128, 256), "blocks": 2, "stride": 2},
-        12_000,
-        2e-3,
-        0.2,
-    ),
-    "tiny-alexnet": Recipe(
-        {
-            "kind": "alexnet",
-            "widths": (48, 128, 192, 128, 128),
-            "hidden": 256,
-            "dropout": 0.3,
-        },
-        12_000,
-        1e-3,
-    ),
-    "cifar100-resnet": Recipe(
-        {"kind": "resnet", "widths": (64, 128, 256, 512), "blocks": 2},
-        40_000,
-        2e-3,
-        0.3,
-    ),
-    "cifar100-alexnet": Recipe(
-        {"kind": "alexnet", "widths": (64, 192, 384, 256, 256), "hidden": 1024},
-        40_000,
-        1e-3,
-    ),
-}
-
-
 @dataclass(frozen=True)
 class PretrainingOptions:
     """What a run can be told.
 
     Attributes:
-        models: names of `RECIPES`.
+        models: names of recipes.
         shorter: divides the number of steps.
         precision: "float32", or "mixed" for half precision where that is safe.
     """
@@ -145,43 +77,71 @@ class Course:
     split: Callable[[str], tuple[Tensor, Tensor]]
 
 
-def course_of(model: str) -> Course:
-    """What a network is taught, by the first word of its name."""
-    kind = model.split("-")[0]
-    if kind == "glyph":
-        told = "100 glyphs in fonts that ship with matplotlib, drawn by equinb"
-        return Course(told, len(GLYPHS), _glyph_batches, _glyphs)
-    if kind == "tiny":
-        told = (
-            "Tiny-ImageNet at 32x32 pixels, 400 training images of each of 200 classes"
-        )
-        return Course(told, 200, _tiny_batches, tiny_images)
-    return Course("CIFAR100", 100, _cifar100_batches, cifar100)
+def pretraining(
+    name: str,
+    title: str,
+    course: Callable[[], Course],
+    recipes: Mapping[str, Recipe],
+    presets: Mapping[str, int],
+) -> Experiment[PretrainingOptions]:
+    """The experiment that trains networks and judges them as they ship.
+
+    Args:
+        name: what the command line calls it.
+        title: one line.
+        course: makes what the networks are taught; a function of the module that the
+            experiment is in.
+        recipes: of its networks, by name.
+        presets: by what each divides the number of steps.
+    """
+    return Experiment(
+        name=name,
+        title=title,
+        presets={
+            preset: PretrainingOptions(tuple(recipes), shorter)
+            for preset, shorter in presets.items()
+        },
+        jobs=partial(jobs_of, recipes),
+        work=partial(make, course, recipes),
+        keys=("model", "set", "steps"),
+        value="upright",
+        packages=PACKAGES,
+        code=(course.__module__,),
+    )
 
 
-def jobs(options: PretrainingOptions, seeds: Sequence[int]) -> list[Job]:
+def jobs_of(
+    recipes: Mapping[str, Recipe], options: PretrainingOptions, seeds: Sequence[int]
+) -> list[Job]:
     """One job a model and seed.
 
     Raises:
         ValueError: for a model without a recipe.
     """
-    unknown = [name for name in options.models if name not in RECIPES]
+    unknown = [name for name in options.models if name not in recipes]
     if unknown:
         raise ValueError(
             f"There is no recipe for {unknown[0]!r}; there is one for "
-            f"{', '.join(RECIPES)}."
+            f"{', '.join(recipes)}."
         )
     return [
-        Job(seed, {"model": name}, RECIPES[name].steps // options.shorter)
+        Job(seed, {"model": name}, recipes[name].steps // options.shorter)
         for name in options.models
         for seed in seeds
     ]
 
 
-def work(options: PretrainingOptions, job: Job, device: str, report: Report) -> Made:
+def make(
+    course_of: Callable[[], Course],
+    recipes: Mapping[str, Recipe],
+    options: PretrainingOptions,
+    job: Job,
+    device: str,
+    report: Report,
+) -> Made:
     """Train a network, and judge it as it ships: in half precision."""
-    name = str(job.settings["model"])
-    course, recipe = course_of(name), replace(RECIPES[name], steps=job.steps)
+    course, name = course_of(), str(job.settings["model"])
+    recipe = replace(recipes[name], steps=job.steps)
     rows: list[dict[str, Any]] = []
 
     def visit(step: int, net: nn.Module) -> None:
@@ -209,7 +169,7 @@ def work(options: PretrainingOptions, job: Job, device: str, report: Report) -> 
         "versions": {name: version(name) for name in PACKAGES},
         "licence": "MIT",
     }
-    ships = recipe == RECIPES[name] and job.seed == 0
+    ships = recipe == recipes[name] and job.seed == 0
     return Made(rows, {weights_name(name): (tensors, card)} if ships else {})
 
 
@@ -287,86 +247,13 @@ def _optimizer(
     )
 
 
-def _shuffled(n: int, batch: int, random: torch.Generator) -> Iterator[Tensor]:
+def shuffled(n: int, batch: int, random: torch.Generator) -> Iterator[Tensor]:
     """Places of `n` things, so many at once, all before any again; without end."""
     while True:
         yield from torch.randperm(n, generator=random).split(batch)
 
 
-def _glyph_batches(
-    batch: int, random: torch.Generator
-) -> Iterator[tuple[Tensor, Tensor]]:
-    while True:
-        labels = torch.randint(len(GLYPHS), (batch,), generator=random)
-        yield draw(labels, random), labels
-
-
-def _glyphs(split: str) -> tuple[Tensor, Tensor]:
-    test = split == "test"
-    return sample(LOOKED_AT, SEED + test, test)
-
-
-def _tiny_batches(
-    batch: int, random: torch.Generator
-) -> Iterator[tuple[Tensor, Tensor]]:
-    return _photographs(*tiny_images("pretraining"), batch, random)
-
-
-def _cifar100_batches(
-    batch: int, random: torch.Generator
-) -> Iterator[tuple[Tensor, Tensor]]:
-    return _photographs(*cifar100("train"), batch, random)
-
-
-def _photographs(
-    images: Tensor, labels: Tensor, batch: int, random: torch.Generator
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Photographs, each moved, and half of them mirrored from left to right."""
-    line = torch.arange(images.shape[-1])
-    for rows in _shuffled(len(images), batch, random):
-        wide = pad(images[rows], (MOVED,) * 4)
-        down, right = torch.randint(2 * MOVED + 1, (2, len(rows)), generator=random)
-        y, x = (line + by[:, None] for by in (down, right))
-        each = torch.arange(len(rows))[:, None, None]
-        moved = wide[each, :, y[:, :, None], x[:, None, :]]
-        yield _mirrored(moved.permute(0, 3, 1, 2), random), labels[rows]
-
-
-def _mirrored(images: Tensor, random: torch.Generator) -> Tensor:
+def mirrored(images: Tensor, random: torch.Generator) -> Tensor:
+    """Half of the images, at random, from left to right."""
     chosen = torch.rand(len(images), generator=random) < 0.5
     return torch.where(chosen[:, None, None, None], images.flip(-1), images)
-
-
-@cache
-def cifar100(split: str) -> tuple[Tensor, Tensor]:
-    """CIFAR100 as torchvision downloads it; the last training images are to validate.
-
-    Raises:
-        FileNotFoundError: if it does not lie where `EQUINB_DATA` says.
-    """
-    how = "get CIFAR100 (169 MB, www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz)"
-    folder = data_folder("cifar-100-python", how)
-    whole = CIFAR100(str(folder.parent), split != "test")
-    pixels = torch.from_numpy(whole.data).permute(0, 3, 1, 2).contiguous()
-    rows = {
-        "train": slice(CIFAR100_TRAIN),
-        "validation": slice(CIFAR100_TRAIN, None),
-        "test": slice(None),
-    }[split]
-    return pixels[rows], torch.tensor(whole.targets)[rows]
-
-
-EXPERIMENT = Experiment(
-    name="cnn-pretraining",
-    title="Small CNNs of signs, photographs and CIFAR100, trained from nothing",
-    presets={
-        "quick": PretrainingOptions(SIGNS, 50),
-        "small": PretrainingOptions(SHIPPED),
-        "paper": PretrainingOptions(CIFAR100_CNNS),
-    },
-    jobs=jobs,
-    work=work,
-    keys=("model", "set", "steps"),
-    value="upright",
-    packages=PACKAGES,
-)

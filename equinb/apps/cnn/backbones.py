@@ -14,12 +14,15 @@ from equinb.apps.cnn.networks import AlexNet, ResNet, public_resnet
 from equinb.lab import data_folder, load_weights
 from equinb.lab.runner import RUNS
 
-#: The CNNs that ship, of printed signs and of photographs.
+#: The CNNs that ship, of printed signs.
 SIGNS = ("glyph-resnet", "glyph-alexnet")
-SHIPPED = (*SIGNS, "tiny-resnet", "tiny-alexnet")
-#: Those of the paper: `equinb run cnn-cifar100 --preset paper` makes them.
-CIFAR100_CNNS = ("cifar100-resnet", "cifar100-alexnet")
-CIFAR100_RUN = "cnn-cifar100-paper"
+#: CNNs that a run makes, by the name of the run: of photographs, and those of the paper.
+MADE = {
+    "tiny-resnet": "cnn-tiny-small",
+    "tiny-alexnet": "cnn-tiny-small",
+    "cifar100-resnet": "cnn-cifar100-paper",
+    "cifar100-alexnet": "cnn-cifar100-paper",
+}
 #: Trained on CIFAR10 by Y. Idelbayev; read from `EQUINB_DATA`.
 PUBLIC = ("resnet20", "resnet56")
 #: Trained on ImageNet; torchvision downloads them. The size of each in megabytes.
@@ -69,20 +72,27 @@ def load_backbone(name: str) -> Backbone:
     """A pretrained CNN by name.
 
     Args:
-        name: one of `SHIPPED`, which come with equinb; of `CIFAR100_CNNS`, which a run
-            has to make first; of `PUBLIC`, read from the folder that `EQUINB_DATA`
-            names; or of `IMAGENET`, which torchvision downloads.
+        name: one of `SIGNS`, which come with equinb; of `MADE`, which a run has to make
+            first; of `PUBLIC`, read from the folder that `EQUINB_DATA` names; or of
+            `IMAGENET`, which torchvision downloads.
 
     Raises:
         ValueError: for another name.
         FileNotFoundError: if it does not lie where it should.
         OSError: if it cannot be downloaded.
     """
-    if name in SHIPPED:
+    if name in SIGNS:
         tensors, card = load_weights(weights_name(name))
         return frozen(name, restore(card["network"], card["classes"], tensors))
-    if name in CIFAR100_CNNS:
-        tensors, card = load_weights(weights_name(name), RUNS / CIFAR100_RUN)
+    if name in MADE:
+        run, preset = MADE[name].rsplit("-", 1)
+        place = RUNS / MADE[name]
+        if not (place / weights_name(name)).exists():
+            raise FileNotFoundError(
+                f"{name} is not in {place}: make it there with `equinb run {run} "
+                f"--preset {preset}`."
+            )
+        tensors, card = load_weights(weights_name(name), place)
         return frozen(name, restore(card["network"], card["classes"], tensors))
     if name in PUBLIC:
         how = "get the ResNets of github.com/akamaster/pytorch_resnet_cifar10"
@@ -93,7 +103,7 @@ def load_backbone(name: str) -> Backbone:
         return frozen(name, public_resnet(load_file(file)))
     if name in IMAGENET:
         return _imagenet(name)
-    known = ", ".join([*SHIPPED, *CIFAR100_CNNS, *PUBLIC, *IMAGENET])
+    known = ", ".join([*SIGNS, *MADE, *PUBLIC, *IMAGENET])
     raise ValueError(f"There is no CNN {name!r}; there are {known}.")
 
 

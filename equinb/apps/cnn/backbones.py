@@ -16,7 +16,7 @@ from equinb.lab.runner import RUNS
 
 #: The CNNs that ship, of printed signs.
 SIGNS = ("glyph-resnet", "glyph-alexnet")
-#: CNNs that a run makes, by the name of the run: of photographs, and those of the paper.
+#: CNNs that a run makes, by its name: of photographs, and those of the paper.
 MADE = {
     "tiny-resnet": "cnn-tiny-small",
     "tiny-alexnet": "cnn-tiny-small",

@@ -1,5 +1,6 @@
 """The experiment `cnn-cifar100`: CNNs of CIFAR100, as the paper has them.
 
+    equinb run cnn-cifar100 --preset quick   # 40 steps each
     equinb run cnn-cifar100 --preset paper --device cuda
 
 Its images are read from the folder that `EQUINB_DATA` names.
@@ -79,5 +80,5 @@ EXPERIMENT = pretraining(
     "CNNs of CIFAR100, trained from nothing",
     course,
     RECIPES,
-    {"paper": 1},
+    {"quick": 1000, "paper": 1},
 )

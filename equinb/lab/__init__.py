@@ -3,7 +3,7 @@
 It knows no chapter's mathematics. No file is ever unpickled.
 """
 
-from equinb.lab.data import data_folder
+from equinb.lab.data import data_file, data_folder
 from equinb.lab.experiment import Experiment, Job, Made, Report
 from equinb.lab.paper import paper_values
 from equinb.lab.provenance import Provenance
@@ -29,6 +29,7 @@ __all__ = [
     "Provenance",
     "Report",
     "StoredResult",
+    "data_file",
     "data_folder",
     "intervals",
     "is_first_process",

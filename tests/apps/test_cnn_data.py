@@ -105,6 +105,10 @@ def test_lossless_images(tmp_path, monkeypatch):
     arrays |= {f"y_{s}": np.arange(6, dtype=np.uint8) for s in SPLITS[::2]}
     with pytest.raises(FileNotFoundError, match=r"cifar10-lossless.npz is missing"):
         data.cifar10_lossless("test")
+    (tmp_path / "cifar10-lossless.npz").mkdir()  # a folder is no file
+    with pytest.raises(FileNotFoundError, match=r"cifar10-lossless.npz is missing"):
+        data.cifar10_lossless("test")
+    (tmp_path / "cifar10-lossless.npz").rmdir()
     np.savez(tmp_path / "cifar10-lossless.npz", **arrays)
     sizes = [len(data.cifar10_lossless(split)[0]) for split in SPLITS]
     assert sizes == [4, 2, 6]

@@ -17,7 +17,7 @@ from torch.nn.functional import interpolate
 from torch.utils.data import Dataset
 from torchvision.datasets import CIFAR10, ImageFolder
 
-from equinb.lab import data_folder
+from equinb.lab import data_file, data_folder
 
 #: From images `(N, 3, H, W)`, bytes, to what a network reads.
 Preprocess = Callable[[Tensor], Tensor]
@@ -216,7 +216,7 @@ def cifar10_lossless(split: str) -> tuple[Tensor, Tensor]:
     Raises:
         FileNotFoundError: if the file is not there.
     """
-    file = data_folder("cifar10-lossless.npz", "make it from CIFAR10")
+    file = data_file("cifar10-lossless.npz", "make it from CIFAR10")
     with np.load(file) as arrays:
         half = "test" if split == "test" else "train"
         pixels = torch.from_numpy(arrays[f"x_{half}"]).permute(0, 3, 1, 2)

@@ -20,6 +20,7 @@ EXPERIMENTS = {
     "scan-rates": "equinb.apps.scan.rates",
     "clip": "equinb.apps.clip.experiment",
     "clip-finetuning": "equinb.apps.clip.few_shot",
+    "clip-cost": "equinb.apps.clip.cost",
     "clip-rates": "equinb.apps.clip.rates",
     "cnn": "equinb.apps.cnn.experiment",
     "cnn-glyphs": "equinb.apps.cnn.glyph_cnns",
@@ -29,6 +30,7 @@ EXPERIMENTS = {
     "clip-glyphs": "equinb.apps.clip.glyph_clips",
     "clip-importance": "equinb.apps.clip.labels",
     "clip-tiny": "equinb.apps.clip.tiny_clips",
+    "text-reviews": "equinb.apps.text.pretraining",
 }
 
 

@@ -121,14 +121,19 @@ def test_the_networks_of_signs_know_signs_and_not_turned_ones(name):
 
 def test_what_a_run_makes_is_read_from_its_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    how = "tiny-resnet is not in runs/cnn-tiny-small: make it .* `equinb run cnn-tiny "
-    with pytest.raises(FileNotFoundError, match=f"{how}--preset small`"):
-        load_backbone("tiny-resnet")
+    how = "cifar100-resnet is not in runs/cnn-cifar100-paper: make it .* `equinb run "
+    with pytest.raises(FileNotFoundError, match=f"{how}cnn-cifar100 --preset paper`"):
+        load_backbone("cifar100-resnet")
     net = backbones.build(RESNET, 5)
     card = {"network": RESNET, "classes": 5}
-    place = tmp_path / "runs" / "cnn-tiny-small"
-    save_weights("cnn/tiny-resnet.safetensors", pack(net), card, place)
-    assert load_backbone("tiny-resnet").model(images(2)).shape == (2, 5)
+    place = tmp_path / "runs" / "cnn-cifar100-paper"
+    save_weights("cnn/cifar100-resnet.safetensors", pack(net), card, place)
+    assert load_backbone("cifar100-resnet").model(images(2)).shape == (2, 5)
+
+
+def test_there_are_two_kinds_of_network():
+    with pytest.raises(ValueError, match="There is no kind 'vgg'; there are resnet"):
+        backbones.build({"kind": "vgg"}, 5)
 
 
 def test_public_ones_are_read_from_the_folder(tmp_path, monkeypatch):

@@ -14,12 +14,12 @@ from equinb.apps.cnn.networks import AlexNet, ResNet, public_resnet
 from equinb.lab import data_folder, load_weights
 from equinb.lab.runner import RUNS
 
-#: The CNNs that ship, of printed signs.
+#: The CNNs that ship: of printed signs, and of photographs.
 SIGNS = ("glyph-resnet", "glyph-alexnet")
-#: CNNs that a run makes, by its name: of photographs, and those of the paper.
+PHOTOGRAPHS = ("tiny-resnet", "tiny-alexnet")
+SHIPPED = (*SIGNS, *PHOTOGRAPHS)
+#: CNNs that a run makes, by its name: those of the paper.
 MADE = {
-    "tiny-resnet": "cnn-tiny-small",
-    "tiny-alexnet": "cnn-tiny-small",
     "cifar100-resnet": "cnn-cifar100-paper",
     "cifar100-alexnet": "cnn-cifar100-paper",
 }
@@ -27,6 +27,8 @@ MADE = {
 PUBLIC = ("resnet20", "resnet56")
 #: Trained on ImageNet; torchvision downloads them. The size of each in megabytes.
 IMAGENET = {"resnet18": 45, "alexnet": 233}
+#: Kinds of network that we train.
+KINDS: dict[str, type[ResNet] | type[AlexNet]] = {"resnet": ResNet, "alexnet": AlexNet}
 #: Means and standard deviations of the channels of ImageNet, as most networks use them.
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -72,16 +74,16 @@ def load_backbone(name: str) -> Backbone:
     """A pretrained CNN by name.
 
     Args:
-        name: one of `SIGNS`, which come with equinb; of `MADE`, which a run has to make
-            first; of `PUBLIC`, read from the folder that `EQUINB_DATA` names; or of
-            `IMAGENET`, which torchvision downloads.
+        name: one of `SHIPPED`, which come with equinb; of `MADE`, which a run has to
+            make first; of `PUBLIC`, read from the folder that `EQUINB_DATA` names; or
+            of `IMAGENET`, which torchvision downloads.
 
     Raises:
         ValueError: for another name.
         FileNotFoundError: if it does not lie where it should.
         OSError: if it cannot be downloaded.
     """
-    if name in SIGNS:
+    if name in SHIPPED:
         tensors, card = load_weights(weights_name(name))
         return frozen(name, restore(card["network"], card["classes"], tensors))
     if name in MADE:
@@ -103,7 +105,7 @@ def load_backbone(name: str) -> Backbone:
         return frozen(name, public_resnet(load_file(file)))
     if name in IMAGENET:
         return _imagenet(name)
-    known = ", ".join([*SIGNS, *MADE, *PUBLIC, *IMAGENET])
+    known = ", ".join([*SHIPPED, *MADE, *PUBLIC, *IMAGENET])
     raise ValueError(f"There is no CNN {name!r}; there are {known}.")
 
 
@@ -123,13 +125,17 @@ def build(network: Mapping[str, Any], classes: int) -> ResNet | AlexNet:
     """A network with random weights.
 
     Args:
-        network: "kind", "resnet" or "alexnet", and the arguments of its class.
+        network: "kind", one of `KINDS`, and the arguments of its class.
         classes: how many there are.
+
+    Raises:
+        ValueError: for another kind.
     """
     options = dict(network)
-    if options.pop("kind") == "resnet":
-        return ResNet(classes=classes, **options)
-    return AlexNet(classes=classes, **options)
+    kind = options.pop("kind")
+    if kind not in KINDS:
+        raise ValueError(f"There is no kind {kind!r}; there are {', '.join(KINDS)}.")
+    return KINDS[kind](classes=classes, **options)
 
 
 def restore(

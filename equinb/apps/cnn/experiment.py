@@ -22,7 +22,9 @@ from torch import nn
 from equinb.apps.cnn.backbones import (
     IMAGENET,
     MADE,
+    PHOTOGRAPHS,
     PUBLIC,
+    SHIPPED,
     SIGNS,
     load_backbone,
     weights_name,
@@ -285,7 +287,7 @@ def _weights(weighting: Weighting, test: Orbits, head: TensorMap) -> dict[str, f
 def reads(options: CnnOptions, seeds: Sequence[int]) -> Iterable[str]:
     """The shipped networks that a run reads."""
     return sorted(
-        f"assets/{weights_name(name)}" for name in options.models if name in SIGNS
+        f"assets/{weights_name(name)}" for name in options.models if name in SHIPPED
     )
 
 
@@ -294,8 +296,8 @@ EXPERIMENT = Experiment(
     title="Pretrained CNNs on turned images (Fig. 5b, 11b)",
     presets={
         "quick": CnnOptions(SIGNS, ("digits",), Probing(rate=1e-2), images=(100, 1000)),
-        "small": CnnOptions(tuple(MADE)[:2], ("cifar10",)),
-        "paper": CnnOptions((*tuple(MADE)[2:], *IMAGENET), ("cifar10",)),
+        "small": CnnOptions(PHOTOGRAPHS, ("cifar10",)),
+        "paper": CnnOptions((*MADE, *IMAGENET), ("cifar10",)),
     },
     jobs=jobs,
     work=work,

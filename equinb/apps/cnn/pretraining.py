@@ -5,7 +5,7 @@ What they learn from is in `glyph_cnns`, `tiny_cnns` and `cifar100_cnns`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from importlib.metadata import version
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from equinb.apps.cnn.backbones import build, normalise, pack, restore, weights_name
+from equinb.apps.training import jobs_of, optimizer_of
 from equinb.apps.views.orbits import autocast
 from equinb.lab import Experiment, Job, Made, Report
 
@@ -110,27 +111,6 @@ def pretraining(
     )
 
 
-def jobs_of(
-    recipes: Mapping[str, Recipe], options: PretrainingOptions, seeds: Sequence[int]
-) -> list[Job]:
-    """One job a model and seed.
-
-    Raises:
-        ValueError: for a model without a recipe.
-    """
-    unknown = [name for name in options.models if name not in recipes]
-    if unknown:
-        raise ValueError(
-            f"There is no recipe for {unknown[0]!r}; there is one for "
-            f"{', '.join(recipes)}."
-        )
-    return [
-        Job(seed, {"model": name}, recipes[name].steps // options.shorter)
-        for name in options.models
-        for seed in seeds
-    ]
-
-
 def make(
     course_of: Callable[[], Course],
     recipes: Mapping[str, Recipe],
@@ -196,7 +176,7 @@ def pretrain(
         net: Any = build(recipe.network, course.classes).to(device)
         net.to(memory_format=torch.channels_last)
         random = torch.Generator().manual_seed(seed)
-        optimizer, schedule = _optimizer(net, recipe)
+        optimizer, schedule = optimizer_of(net, recipe.rate, recipe.decay, recipe.steps)
         batches = islice(course.batches(recipe.batch, random), recipe.steps)
         for step, (pixels, labels) in enumerate(batches, 1):
             net.train()
@@ -226,25 +206,6 @@ def accuracy(net: nn.Module, course: Course, split: str, turned: bool = False) -
             logits = net(torch.rot90(x, turns, (-2, -1)))
             right.append(logits.argmax(1).cpu() == target)
     return float(torch.cat(right).double().mean())
-
-
-def _optimizer(
-    net: nn.Module, recipe: Recipe
-) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
-    matrices = [p for p in net.parameters() if p.ndim > 1]
-    others = [p for p in net.parameters() if p.ndim <= 1]
-    groups = [
-        {"params": matrices, "weight_decay": recipe.decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-    optimizer = torch.optim.AdamW(groups, recipe.rate)
-    return optimizer, torch.optim.lr_scheduler.OneCycleLR(
-        optimizer,
-        recipe.rate,
-        total_steps=recipe.steps,
-        pct_start=0.1,
-        cycle_momentum=False,
-    )
 
 
 def shuffled(n: int, batch: int, random: torch.Generator) -> Iterator[Tensor]:

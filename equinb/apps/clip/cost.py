@@ -98,14 +98,16 @@ def calls(
     def call(images: Tensor) -> Tensor:
         views = images[None] if method == PRETRAINED else act.orbit(images)
         with autocast(device, precision):
-            features = clip.encode(views.flatten(0, 1))
-            read = None if second is None else second.encode(views.flatten(0, 1))
+            features = clip.encode(views.flatten(0, 1)).float()
+            read = features
+            if second is not None:
+                read = second.encode(views.flatten(0, 1)).float()
         if method == PRETRAINED:
             made: Tensor = head(features)
             return made
         shape = views.shape[:2]
         orbits = Orbits(act.group, features.unflatten(0, shape), torch.empty(0))
-        if read is None:
+        if second is None:
             return answer(rules[method], orbits, head, "logits")
         seen = replace(orbits, features=read.unflatten(0, shape))
         orbit = weigh(rules[LAMBDA], seen, head)

@@ -20,7 +20,7 @@ from equinb.apps.cnn.pretraining import Course, Recipe, mirrored, pretraining, s
 RECIPES = {
     "tiny-resnet": Recipe(
         {"kind": "resnet", "widths": (32, 64, 128, 256), "blocks": 2, "stride": 2},
-        40_000,
+        32_000,
         2e-3,
         0.2,
     ),
@@ -31,7 +31,7 @@ RECIPES = {
             "hidden": 256,
             "dropout": 0.3,
         },
-        40_000,
+        32_000,
         1e-3,
     ),
 }

@@ -132,6 +132,8 @@ def tokens_of(
         >>> tokens_of(Letters(), [("a", "e")])  # " a" is two tokens
         [(97, 101), (65, 69)]
     """
+    # Byte-pair tokenizers know every text; others have a token for what they do not.
+    unknown = getattr(tokenizer, "unk_token_id", None)
     found: dict[tuple[int, ...], Sequence[str]] = {}
     without = []
     for line in words:
@@ -145,6 +147,7 @@ def tokens_of(
             for form in forms
         ]
         whole = [ids for ids in made if all(len(i) == 1 for i in ids)]
+        whole = [ids for ids in whole if [unknown] not in ids]
         if not whole:
             without.append(" / ".join(line))
         for ids in whole:
@@ -152,7 +155,8 @@ def tokens_of(
     if without:
         raise ValueError(
             "Only single tokens can be swapped, and to this tokenizer these have a "
-            f"word of more than one token: {', '.join(without)}."
+            "word that it does not know, or of more than one token: "
+            f"{', '.join(without)}."
         )
     owners: dict[int, Sequence[str]] = {}
     for tokens, line in found.items():

@@ -1,13 +1,14 @@
 """How our small language models are trained and judged."""
 
 import math
+from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 
 import pytest
 import torch
 from clip_cases import weights_of
-from text_folders import film_reviews
+from text_folders import film_reviews, write_reviews
 
 from equinb import lab
 from equinb.apps.text import pretraining
@@ -169,9 +170,9 @@ def test_perplexity_is_computed_in_pieces(model, monkeypatch):
 
 
 def test_who_knows_nothing_has_the_perplexity_of_dice(model):
-    blank = build(model.config.to_diff_dict() | {"vocab_size": SIZE}).eval()
+    blank = deepcopy(model)
     for p in blank.parameters():
-        p.requires_grad_(False).zero_()
+        p.zero_()
     assert perplexity(blank, dice(100)) == pytest.approx(SIZE)
 
 
@@ -202,10 +203,9 @@ def test_the_tokenizer_learns_from_what_is_for_training(folder):
     before = merges_of(WORDS)
     for made in reviews, merges_of, stream:
         made.cache_clear()
-    for name, some in texts.items():
+    for some in texts.values():
         some[0::20] = some[1::20] = ["zzz zzz zzz"] * 2
-        lines = "".join(f"{name}\t{text}\n" for text in some)
-        (folder / "imdb" / f"{name}.tsv").write_text(lines)
+    write_reviews(folder, texts)
     assert torch.equal(merges_of(WORDS), before)
     assert "zzz" in reviews("test")[0].text
 
@@ -299,7 +299,7 @@ def test_the_trigram_reads_the_same_tokens(toys):
         ("validation", 1),
         ("test", 1),
     ]
-    # A word is soon known by its beginning; which word comes is anybody's guess.
+    # Which word comes is anybody's guess, but not how it goes on.
     assert all(1 < row["perplexity"] < WORDS / 4 for row in made.rows)
 
 

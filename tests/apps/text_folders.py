@@ -28,7 +28,7 @@ def film_reviews(root, each=40, length=60):
 def write_reviews(root, texts):
     """`imdb/<file>.tsv`, from the texts of each file."""
     folder = root / "imdb"
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     for name, some in texts.items():
         lines = [f"{place}_7.txt\t{text}\n" for place, text in enumerate(some)]
         (folder / f"{name}.tsv").write_text("".join(lines), encoding="utf-8")

@@ -10,6 +10,7 @@ from torch.nn.functional import normalize
 
 from equinb import lab
 from equinb.apps import clip
+from equinb.apps.clip import cost as costs
 from equinb.apps.clip.cost import (
     CLASSES,
     EXPERIMENT,
@@ -54,12 +55,12 @@ def views_of(images):
 
 @pytest.fixture
 def passes():
-    """How many images each pass through an image tower takes."""
+    """Each pass through an image tower: through which, and of how many images."""
     seen = []
 
     def count(module, inputs, made):
         if isinstance(module, type(trained().model.visual)):
-            seen.append(len(inputs[0]))
+            seen.append((module, len(inputs[0])))
 
     handle = nn.modules.module.register_module_forward_hook(count)
     yield seen
@@ -109,8 +110,10 @@ def test_images_through_the_tower(method, passes):
     call, images = call_of(method), pixels(5)
     passes.clear()
     call(images)
-    views = {PRETRAINED: [5], SECOND: [20, 20]}.get(method, [20])
-    assert passes == views
+    towers, views = zip(*passes, strict=True)
+    assert towers[0] is trained().model.visual
+    assert views == {PRETRAINED: (5,), SECOND: (20, 20)}.get(method, (20,))
+    assert len(set(towers)) == len(views)
 
 
 # How it is timed.
@@ -136,6 +139,12 @@ def test_one_row_a_method():
     assert {tuple(row) for row in made.rows} == {("method", "time_s")}
     assert seen == [1, 2, 3, 4, 5]
     assert made.weights == {}
+
+
+def test_the_time_is_for_a_whole_test_set(monkeypatch):
+    monkeypatch.setattr(costs, "cost", lambda call, times, device: (0.75, None))
+    made = work(FEW, Job(0, {"model": "glyph-resnet"}, 5), "cpu", lambda step: None)
+    assert {row["time_s"] for row in made.rows} == {0.75 / 3 * 10_000}
 
 
 @pytest.mark.gpu

@@ -256,7 +256,11 @@ def test_of_an_unseen_context_the_shorter_one_tells_all():
 
 def test_a_big_vocabulary():
     tokens = made_up(2000, 60) + 50_000
-    found = KneserNey(tokens, 50_257).probability(every(50_257, *tokens[:2]))
+    model, slow = KneserNey(tokens, 50_257), slow_kneser_ney(tokens.tolist(), 50_257, 3)
+    seen = np.lib.stride_tricks.sliding_window_view(tokens, 3)[:200]
+    expected = [slow(tuple(gram)) for gram in seen.tolist()]
+    np.testing.assert_allclose(model.probability(seen), expected, rtol=1e-10)
+    found = model.probability(every(50_257, *tokens[:2]))
     assert found.sum() == pytest.approx(1)
 
 

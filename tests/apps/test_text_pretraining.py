@@ -29,6 +29,8 @@ from equinb.apps.text.pretraining import (
 )
 from equinb.apps.text.reviews import reviews
 from equinb.apps.text.tokens import tokenizer_of
+from equinb.apps.text.trigram import KneserNey
+from equinb.apps.training import optimizer_of
 from equinb.lab import Job
 
 SIZE, WINDOW = 12, 16
@@ -91,6 +93,32 @@ def test_the_seed_decides(short):
     one, same, other = (pretrain(AGAIN, seed, recipe, SIZE) for seed in (0, 0, 1))
     assert torch.equal(weights_of(one), weights_of(same))
     assert not torch.equal(weights_of(one), weights_of(other))
+
+
+def test_steps_are_those_of_plain_code(short):
+    """Two of three, the gradient cut short."""
+    recipe, seen = replace(RECIPE, steps=3, clip=0.05), {}
+
+    def visit(step, model):
+        seen[step] = weights_of(model)
+
+    pretrain(dice(200), 0, recipe, SIZE, visit=visit)
+    torch.manual_seed(0)
+    model = build(recipe.network(SIZE)).train()
+    optimizer, schedule = optimizer_of(model, 5e-3, 0.1, 3, betas=(0.9, 0.98))
+    random = torch.Generator().manual_seed(0)
+    for step in 1, 2:
+        places = torch.randint(200 - WINDOW, (8, 1), generator=random)
+        pieces = dice(200)[places + torch.arange(WINDOW + 1)]
+        log_p = model(pieces[:, :-1]).logits.log_softmax(-1)
+        loss = -log_p.gather(-1, pieces[:, 1:, None]).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 0.05)
+        optimizer.step()
+        schedule.step()
+        assert norm > 0.05
+        torch.testing.assert_close(weights_of(model), seen[step], atol=1e-6, rtol=0)
 
 
 def test_it_is_visited_after_every_step_in_eval_mode(short):
@@ -293,7 +321,12 @@ def test_a_long_training_is_looked_at_ten_times(toys):
 
 
 def test_the_trigram_reads_the_same_tokens(toys):
-    made = work(toys(), Job(0, {"model": TRIGRAM}, 1), "cpu", quietly)
+    options = replace(toys(), asked=400)
+    made = work(options, Job(0, {"model": TRIGRAM}, 1), "cpu", quietly)
+    counted = KneserNey(stream("training", WORDS).numpy(), WORDS)
+    for row in made.rows:
+        some = stream(row["set"], WORDS)[:400]
+        assert row["perplexity"] == counted.perplexity(some.numpy())
     assert made.weights == {}
     assert [(row["set"], row["steps"]) for row in made.rows] == [
         ("validation", 1),

@@ -69,6 +69,18 @@ def test_the_rate_peaks_after_a_tenth_and_ends_near_zero(steps):
     assert min(found) > 0
 
 
+TEN = pytest.mark.xfail(
+    strict=True, raises=ZeroDivisionError, reason="OneCycleLR, whose rise has no length"
+)
+
+
+@pytest.mark.parametrize("steps", [2, 9, pytest.param(10, marks=TEN), 11])
+def test_few_steps_have_a_rate_too(steps):
+    found = rates(steps)
+    assert max(found) > 0.25
+    assert 0 < found[-1] < 1e-3 * 0.5
+
+
 def test_both_groups_have_the_same_rate():
     optimizer, schedule = optimizer_of(net(), 0.5, 0.1, 30)
     for _ in range(30):

@@ -95,7 +95,7 @@ def pack(model: GPT2LMHeadModel, merges: Tensor) -> dict[str, Tensor]:
     """The weights of a model in half precision, with those of its tokenizer."""
     # The last layer is the first one, transposed.
     kept = {k: v.half() for k, v in model.transformer.state_dict().items()}
-    return {**kept, "merges": merges.short()}
+    return {**kept, "merges": merges.int()}
 
 
 def restore(

@@ -2,16 +2,15 @@
 
     equinb run text-reviews --preset small --device cuda  # the two that ship
 
-Models of GPT-2's architecture, trained from nothing, beside an interpolated Kneser-Ney
-trigram of the same tokens. The reviews are read from the folder that `EQUINB_DATA`
-names.
+They have GPT-2's architecture and are trained from nothing. The reviews are read from
+the folder that `EQUINB_DATA` names.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import version
 from typing import Any
 
@@ -19,21 +18,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from equinb.apps.text.perplexity import perplexity, stream
 from equinb.apps.text.pretrained import build, pack, restore, weights_name
 from equinb.apps.text.reviews import reviews
 from equinb.apps.text.tokens import learn_merges, tokenizer_of
-from equinb.apps.text.trigram import KneserNey
 from equinb.apps.training import jobs_of, optimizer_of
 from equinb.lab import Experiment, Job, Made, Report
 
 PACKAGES = ("torch", "transformers", "tokenizers", "numpy")
-TRIGRAM = "trigram"
 #: Tokens in the vocabulary, and the longest text that a model reads.
 SIZE, LENGTH = 6144, 256
 #: How often a model is looked at on the way, and with how many tokens.
 LOOKS, LOOKED_AT = 10, 100_000
-#: Texts at once.
-CHUNK = 32
 #: Dropout in training, everywhere that GPT-2 has it.
 DROPOUT = {"resid_pdrop": 0.1, "embd_pdrop": 0.1, "attn_pdrop": 0.1}
 
@@ -74,22 +70,9 @@ class Recipe:
         }
 
 
-@dataclass(frozen=True)
-class Count:
-    """How a trigram is trained: it counts, once.
-
-    Attributes:
-        steps: one.
-    """
-
-    steps: int = 1
-
-
-#: What is trained. The trigram takes no part in what ships.
-RECIPES: dict[str, Recipe | Count] = {
+RECIPES = {
     "reviews-tiny": Recipe(128, 2, 2),
     "reviews-small": Recipe(256, 4, 4),
-    TRIGRAM: Count(),
 }
 
 
@@ -113,49 +96,30 @@ class PretrainingOptions:
     asked: int | None = None
 
 
-def jobs(options: PretrainingOptions, seeds: Sequence[int]) -> list[Job]:
-    """One job a model and seed; a trigram has no seed, and is counted once.
-
-    Raises:
-        ValueError: for a model without a recipe.
-    """
-    made = jobs_of(RECIPES, replace(options, shorter=1), seeds)
-    return [
-        replace(job, steps=max(1, job.steps // options.shorter))
-        for job in made
-        if job.settings["model"] != TRIGRAM or job.seed == seeds[0]
-    ]
-
-
 def work(options: PretrainingOptions, job: Job, device: str, report: Report) -> Made:
     """Train a model, and judge it as it ships: in half precision."""
     name, size = str(job.settings["model"]), options.size
-    recipe = RECIPES[name]
-    train = stream("training", size)
+    recipe = replace(RECIPES[name], steps=job.steps)
+    merges = merges_of(size)
+    tokenizer = tokenizer_of(merges)
+    train, validation, test = (
+        stream(split, tokenizer) for split in ("training", "validation", "test")
+    )
     rows: list[dict[str, Any]] = []
-    if isinstance(recipe, Count):
-        counted = KneserNey(train.numpy(), size)
-        for split in "validation", "test":
-            found = counted.perplexity(stream(split, size)[: options.asked].numpy())
-            rows.append({"steps": 1, "set": split, "perplexity": found})
-        return Made(rows)
-    recipe, whole = replace(recipe, steps=job.steps), recipe
 
     def visit(step: int, model: nn.Module) -> None:
         report(step)
         if step % max(1, recipe.steps // LOOKS) == 0:
-            some = stream("validation", size)[: options.asked][:LOOKED_AT]
-            found = perplexity(model, some)
+            found = perplexity(model, validation[: options.asked][:LOOKED_AT])
             rows.append({"steps": step, "set": "validation", "perplexity": found})
 
     model = pretrain(train, job.seed, recipe, size, device, options.precision, visit)
-    network, merges = recipe.network(size), merges_of(size)
+    network = recipe.network(size)
     tensors = pack(model, merges)
     shipped = restore(name, network, tensors).to(device).model
-    for split in "validation", "test":
-        found = perplexity(shipped, stream(split, size)[: options.asked])
+    for split, told in ("validation", validation), ("test", test):
         rows.append({"steps": recipe.steps, "set": f"{split}, shipped"})
-        rows[-1]["perplexity"] = found
+        rows[-1]["perplexity"] = perplexity(shipped, told[: options.asked])
     card = {
         "data": "45,000 reviews of the Large Movie Review Dataset (Maas et al., 2011)",
         "seed": job.seed,
@@ -166,7 +130,7 @@ def work(options: PretrainingOptions, job: Job, device: str, report: Report) -> 
         "versions": {name: version(name) for name in PACKAGES},
         "licence": "MIT",
     }
-    ships = recipe == whole and job.seed == 0 and options == PretrainingOptions()
+    ships = job.seed == 0 and options == PretrainingOptions()
     return Made(rows, {weights_name(name): (tensors, card)} if ships else {})
 
 
@@ -197,8 +161,23 @@ def pretrain(
         raise ValueError(
             f"A piece has {LENGTH} tokens, and there are {len(tokens)}: give more text."
         )
+    place = torch.device(device)
+    devices = [place] if place.type == "cuda" else []
     # Dropout draws on the device, where the model is.
-    torch.manual_seed(seed)
+    with torch.random.fork_rng(devices):
+        torch.manual_seed(seed)
+        return _pretrain(tokens, seed, recipe, size, place, precision, visit)
+
+
+def _pretrain(
+    tokens: Tensor,
+    seed: int,
+    recipe: Recipe,
+    size: int,
+    device: torch.device,
+    precision: str,
+    visit: Callable[[int, nn.Module], None],
+) -> Any:
     model: Any = build(recipe.network(size))
     model.to(device)
     random = torch.Generator().manual_seed(seed)
@@ -207,9 +186,7 @@ def pretrain(
         model, recipe.rate, recipe.decay, recipe.steps, **options
     )
     there, along = tokens.to(device), torch.arange(LENGTH + 1, device=device)
-    half = torch.autocast(
-        torch.device(device).type, torch.bfloat16, enabled=precision == "mixed"
-    )
+    half = torch.autocast(device.type, torch.bfloat16, enabled=precision == "mixed")
     for step in range(1, recipe.steps + 1):
         model.train()
         shape = (recipe.batch, 1)
@@ -228,59 +205,20 @@ def pretrain(
     return model.requires_grad_(False)
 
 
-@torch.no_grad()
-def perplexity(model: Any, tokens: Tensor) -> float:
-    """Of the tokens of a stream `(n,)`, each after at least half a window.
-
-    The model reads windows of its whole length, each half over the one before, and is
-    asked for the second half of each; the first window is asked for all but its first
-    token.
-    """
-    length = int(model.config.n_positions)
-    half, device = length // 2, next(model.parameters()).device
-    if len(tokens) < length:
-        raise ValueError(
-            f"A window has {length} tokens, and there are {len(tokens)}: give more."
-        )
-    windows = tokens.unfold(0, length, half)
-    total, count = 0.0, 0
-    for place, ids in enumerate(windows.split(CHUNK)):
-        ids = ids.to(device)
-        logits = model(ids[:, :-1], use_cache=False).logits.float()
-        lost = cross_entropy(logits.transpose(1, 2), ids[:, 1:], reduction="none")
-        kept = torch.ones_like(lost, dtype=torch.bool)
-        kept[1 if place == 0 else 0 :, : half - 1] = False
-        total += float(lost[kept].double().sum())
-        count += int(kept.sum())
-    return float(torch.tensor(total / count).exp())
-
-
 @cache
 def merges_of(size: int) -> Tensor:
     """The merges of the tokenizer of the reviews that are for training."""
     return learn_merges([text for text, _ in reviews("training")], size)
 
 
-@cache
-def stream(split: str, size: int) -> Tensor:
-    """`(n,)`: the tokens of all reviews of a split, an end of text before each."""
-    tokenizer = tokenizer_of(merges_of(size))
-    texts = [tokenizer.bos_token + text for text, _ in reviews(split)]
-    parts: list[Tensor] = []
-    for first in range(0, len(texts), CHUNK):
-        some = tokenizer(texts[first : first + CHUNK], return_attention_mask=False)
-        parts.extend(torch.tensor(ids) for ids in some["input_ids"])
-    return torch.cat(parts)
-
-
 EXPERIMENT = Experiment(
     name="text-reviews",
     title="Language models of film reviews, trained from nothing",
     presets={
-        "quick": PretrainingOptions(("reviews-tiny", TRIGRAM), 400, 1024, asked=10_000),
+        "quick": PretrainingOptions(("reviews-tiny",), 400, 1024, asked=10_000),
         "small": PretrainingOptions(),
     },
-    jobs=jobs,
+    jobs=partial(jobs_of, RECIPES),
     work=work,
     keys=("model", "set", "steps"),
     value="perplexity",

@@ -37,7 +37,7 @@ def reviews(split: str) -> tuple[Review, ...]:
         split: one of `SPLITS`; each is read once.
 
     Raises:
-        ValueError: for another split.
+        ValueError: for another split, or a line that is no review.
         FileNotFoundError: if the reviews are not there.
     """
     if split not in SPLITS:
@@ -55,7 +55,13 @@ def reviews(split: str) -> tuple[Review, ...]:
             raise FileNotFoundError(f"{file} is missing: {how}.")
         with file.open(encoding="utf-8", newline="") as lines:
             table = csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
-            for place, (_, text) in enumerate(table):
+            for place, line in enumerate(table):
+                if len(line) != 2:
+                    raise ValueError(
+                        f"Line {place + 1} of {file} has {len(line)} parts, and a "
+                        "review has two: its name, a tab, its text."
+                    )
+                text = line[1]
                 if split == _split_of(place):
                     plain = " ".join(text.replace("<br />", " ").split())
                     found.append(Review(plain, name.endswith("pos")))

@@ -91,7 +91,7 @@ def _level(keys: Ints, counts: Ints, size: int) -> Level:
 
 def _discounts(counts: Ints) -> Floats:
     """`(MOST + 1,)`: what is taken off a count of 1, 2 and more, by count."""
-    seen = np.bincount(np.minimum(counts, MOST + 1), minlength=MOST + 2)
+    seen = np.bincount(counts[counts <= MOST + 1], minlength=MOST + 2)
     # Where too few are seen to tell, one is taken as seen.
     n = np.maximum(seen, 1).astype(float)
     y = n[1] / (n[1] + 2 * n[2])

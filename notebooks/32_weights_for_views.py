@@ -100,7 +100,7 @@ ratio.round(2)
 
 # %% tags=["hide-cell"]
 second = ratio["lambda-equitune, a second encoder"]["time_s"]
-assert ((1.9 < second) & (second < 2.2)).all()
+assert second.between(1.9, 2.2).all()
 assert (ratio["lambda-equitune"]["time_s"] < 1.1).all()
 assert (ratio["lambda-equitune"]["memory_mb"] < 1.01).all()
 small_batch = cost["pretrained"]["time_s"]["ViT-B-32"]

@@ -31,6 +31,7 @@ EXPERIMENTS = {
     "clip-importance": "equinb.apps.clip.labels",
     "clip-tiny": "equinb.apps.clip.tiny_clips",
     "text-perplexity": "equinb.apps.text.perplexity",
+    "text-regard": "equinb.apps.text.judges",
     "text-reviews": "equinb.apps.text.pretraining",
 }
 

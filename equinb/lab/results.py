@@ -141,8 +141,7 @@ def mean_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
         >>> mean, round(low, 2), round(high, 2)
         (2.0, -0.48, 4.48)
     """
-    # SciPy ships no types.
-    from scipy.stats import t  # type: ignore[import-untyped]
+    from scipy.stats import t
 
     x = np.asarray(values, dtype=np.float64)
     if x.ndim != 1 or len(x) < 2 or not np.isfinite(x).all():

@@ -11,20 +11,24 @@ from clip_cases import weights_of
 from text_folders import film_reviews, write_reviews
 
 from equinb import lab
+from equinb.apps.text import perplexity as judging
 from equinb.apps.text import pretraining
-from equinb.apps.text.pretrained import build, pack, restore, weights_name
+from equinb.apps.text.perplexity import TRIGRAM, PerplexityOptions, perplexity, stream
+from equinb.apps.text.pretrained import (
+    SHIPPED,
+    LanguageModel,
+    build,
+    pack,
+    restore,
+    weights_name,
+)
 from equinb.apps.text.pretraining import (
     EXPERIMENT,
     RECIPES,
-    TRIGRAM,
-    Count,
     PretrainingOptions,
     Recipe,
-    jobs,
     merges_of,
-    perplexity,
     pretrain,
-    stream,
     work,
 )
 from equinb.apps.text.reviews import reviews
@@ -73,6 +77,11 @@ def dice(n, seed=0):
     return torch.randint(SIZE, (n,), generator=torch.Generator().manual_seed(seed))
 
 
+def tokens_in(split):
+    """Of the made-up reviews, to a tokenizer that learned from them."""
+    return stream(split, tokenizer_of(merges_of(WORDS)))
+
+
 def quietly(step):
     pass
 
@@ -93,6 +102,13 @@ def test_the_seed_decides(short):
     one, same, other = (pretrain(AGAIN, seed, recipe, SIZE) for seed in (0, 0, 1))
     assert torch.equal(weights_of(one), weights_of(same))
     assert not torch.equal(weights_of(one), weights_of(other))
+
+
+def test_what_is_random_elsewhere_is_left_alone(short):
+    """Also by what is random in each step: dropout."""
+    before = torch.get_rng_state()
+    pretrain(AGAIN, 7, replace(RECIPE, steps=2), SIZE)
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_steps_are_those_of_plain_code(short):
@@ -193,7 +209,7 @@ def test_perplexity_is_computed_in_pieces(model, monkeypatch):
     tokens = dice(20 * WINDOW)
     found = perplexity(model, tokens)
     for chunk in 1, 7, 1000:
-        monkeypatch.setattr(pretraining, "CHUNK", chunk)
+        monkeypatch.setattr(judging, "CHUNK", chunk)
         assert perplexity(model, tokens) == pytest.approx(found, rel=1e-5)
 
 
@@ -215,15 +231,24 @@ def test_too_few_tokens_to_judge_by(model):
 # The tokens of the reviews.
 
 
-def test_the_stream_is_all_reviews_an_end_before_each(folder):
+@pytest.mark.parametrize(("split", "n"), [("test", 8), ("training", 144)])
+def test_the_stream_is_all_reviews_an_end_before_each(folder, split, n):
     film_reviews(folder)
-    tokens = stream("test", WORDS)
     tokenizer = tokenizer_of(merges_of(WORDS))
-    texts = [text for text, _ in reviews("test")]
+    tokens = stream(split, tokenizer)
+    texts = [text for text, _ in reviews(split)]
     assert tokenizer.decode(tokens) == "".join(f"<|endoftext|>{t}" for t in texts)
-    assert int((tokens == WORDS - 1).sum()) == len(texts) == 8
+    assert int((tokens == WORDS - 1).sum()) == len(texts) == n
     assert tokens[0] == WORDS - 1
     assert tokens.max() < WORDS
+
+
+def test_each_tokenizer_has_a_stream_of_its_own(folder):
+    film_reviews(folder)
+    coarse, fine = (tokenizer_of(merges_of(WORDS)[:n]) for n in (None, 10))
+    assert len(stream("test", coarse)) < len(stream("test", fine))
+    assert stream("test", fine).max() == len(fine) - 1 == 266
+    assert stream("test", fine) is stream("test", fine)
 
 
 def test_the_tokenizer_learns_from_what_is_for_training(folder):
@@ -238,35 +263,114 @@ def test_the_tokenizer_learns_from_what_is_for_training(folder):
     assert "zzz" in reviews("test")[0].text
 
 
+# Models beside a trigram.
+
+
+@pytest.fixture
+def judged(folder, monkeypatch):
+    """A model of the tokens of made-up reviews, which one can load as "toy"."""
+    film_reviews(folder)
+    tokenizer = tokenizer_of(merges_of(WORDS))
+    network = {"vocab_size": WORDS, "n_positions": WINDOW}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        net = build({**network, "n_embd": 16, "n_layer": 1, "n_head": 2}).eval()
+    made = LanguageModel("toy", net.requires_grad_(False), tokenizer)
+    monkeypatch.setattr(judging, "load_language_model", {"toy": made}.__getitem__)
+    return made
+
+
+def told(judged, by, asked=None):
+    """The sets that a job told of, and the perplexity of each."""
+    options = PerplexityOptions(("toy",), asked)
+    seen = []
+    made = judging.work(options, Job(0, {"model": "toy", "by": by}), "cpu", seen.append)
+    assert seen == [1]
+    assert made.weights == {}
+    return [(row["set"], row["perplexity"]) for row in made.rows]
+
+
+@pytest.mark.parametrize("asked", [None, 400])
+def test_a_model_is_asked_for_the_tokens_of_its_own_tokenizer(judged, asked):
+    sets = [(s, stream(s, judged.tokenizer)[:asked]) for s in ("validation", "test")]
+    expected = [(split, perplexity(judged.model, ids)) for split, ids in sets]
+    assert told(judged, "itself", asked) == expected
+    assert len(stream("test", judged.tokenizer)) > 400
+
+
+@pytest.mark.parametrize("asked", [None, 400])
+def test_the_trigram_reads_the_same_tokens(judged, asked):
+    """It learns from all there are for training, however few it is asked for."""
+    counted = KneserNey(stream("training", judged.tokenizer).numpy(), WORDS)
+    sets = [(s, stream(s, judged.tokenizer)[:asked]) for s in ("validation", "test")]
+    expected = [(split, counted.perplexity(ids.numpy())) for split, ids in sets]
+    found = told(judged, TRIGRAM, asked)
+    assert found == expected
+    # Which word comes is anybody's guess, but not how it goes on.
+    assert all(1 < value < WORDS / 4 for _, value in found)
+
+
+def test_beside_each_model_stands_a_trigram_and_no_seed_matters():
+    found = judging.jobs(PerplexityOptions(("one", "two")), [3, 0])
+    assert [(job.seed, *job.settings.values(), job.steps) for job in found] == [
+        (3, "one", "itself", 1),
+        (3, "one", TRIGRAM, 1),
+        (3, "two", "itself", 1),
+        (3, "two", TRIGRAM, 1),
+    ]
+    assert found[0].settings.keys() == {"model", "by"}
+
+
+def test_what_ships_is_read_and_recorded():
+    options = PerplexityOptions(("gpt2", *SHIPPED[:1]))
+    sources = judging.EXPERIMENT.sources(options, [0])
+    read = [s for s in sources if s.startswith("assets")]
+    assert read == ["assets/text/reviews-tiny.safetensors"]
+
+
+def test_the_experiment_on_perplexity(folder, tmp_path):
+    film_reviews(folder)
+    rows, made = lab.run(judging.EXPERIMENT, folder=tmp_path / "runs", progress=False)
+    found = [*zip(rows["model"], rows["by"], rows["set"], strict=True)]
+    assert found == [
+        ("reviews-tiny", "itself", "validation"),
+        ("reviews-tiny", "itself", "test"),
+        ("reviews-tiny", TRIGRAM, "validation"),
+        ("reviews-tiny", TRIGRAM, "test"),
+    ]
+    # Who has seen such words tells them better than who knows English.
+    assert (rows["perplexity"] > 1).all()
+    by = rows.groupby("by")["perplexity"]
+    assert by.max()[TRIGRAM] < by.min()["itself"]
+    assert [*made.weights] == []
+
+
 # Jobs, and what ships.
 
 
-def test_a_trigram_is_counted_once():
-    found = jobs(PretrainingOptions(), [3, 0])
-    assert [(job.settings["model"], job.seed, job.steps) for job in found] == [
-        ("reviews-tiny", 3, 16_000),
-        ("reviews-tiny", 0, 16_000),
-        ("reviews-small", 3, 16_000),
-        ("reviews-small", 0, 16_000),
-        (TRIGRAM, 3, 1),
+def test_one_job_a_recipe_and_seed():
+    found = EXPERIMENT.jobs(PretrainingOptions(), [3, 0])
+    assert [(job.settings, job.seed, job.steps) for job in found] == [
+        ({"model": "reviews-tiny"}, 3, 16_000),
+        ({"model": "reviews-tiny"}, 0, 16_000),
+        ({"model": "reviews-small"}, 3, 16_000),
+        ({"model": "reviews-small"}, 0, 16_000),
     ]
-    few = jobs(PretrainingOptions(shorter=10**9), [0])
-    assert [job.steps for job in few] == [1, 1, 1]
 
 
 def test_a_model_without_a_recipe():
-    says = "no recipe for 'gpt2'; there is one for reviews-tiny, reviews-small, trigram"
+    says = "no recipe for 'gpt2'; there is one for reviews-tiny, reviews-small"
     with pytest.raises(ValueError, match=says):
-        jobs(PretrainingOptions(("gpt2",)), [0])
+        EXPERIMENT.jobs(PretrainingOptions(("gpt2",)), [0])
 
 
 @pytest.fixture
 def toys(folder, short, monkeypatch):
     """A recipe that is soon done, as if it were the one that ships."""
     film_reviews(folder)
-    options = partial(PretrainingOptions, ("toy", TRIGRAM), size=WORDS)
+    options = partial(PretrainingOptions, ("toy",), size=WORDS)
     toy = Recipe(16, 1, 2, steps=12, batch=4)
-    monkeypatch.setattr(pretraining, "RECIPES", {"toy": toy, TRIGRAM: Count()})
+    monkeypatch.setattr(pretraining, "RECIPES", {"toy": toy})
     monkeypatch.setattr(pretraining, "PretrainingOptions", options)
     return options
 
@@ -275,7 +379,7 @@ def toys(folder, short, monkeypatch):
     ("steps", "seed", "changes", "ships"),
     [
         (12, 0, {}, True),
-        (6, 0, {}, False),
+        (6, 0, {"shorter": 2}, False),
         (12, 1, {}, False),
         (12, 0, {"asked": 500}, False),
     ],
@@ -298,15 +402,14 @@ def test_what_ships_is_judged_as_it_ships(toys):
     again = restore("toy", card["network"], tensors)
     rows = {row["set"]: row["perplexity"] for row in made.rows}
     for split in "validation", "test":
-        found = perplexity(again.model, stream(split, WORDS))
+        found = perplexity(again.model, tokens_in(split))
         assert found == rows[f"{split}, shipped"]
         assert found == card["perplexity"][f"{split}, shipped"]
     assert len(again.tokenizer) == again.size == WORDS
     assert (card["seed"], card["steps"], card["width"]) == (0, 12, 16)
-    assert card["tokens"] == len(stream("training", WORDS))
+    assert card["tokens"] == len(tokens_in("training"))
     recipe = pretraining.RECIPES["toy"]
-    train = stream("training", WORDS)
-    trained = pretrain(train, 0, recipe, WORDS, precision="mixed")
+    trained = pretrain(tokens_in("training"), 0, recipe, WORDS, precision="mixed")
     expected = pack(trained, merges_of(WORDS))
     assert all(torch.equal(tensors[key], expected[key]) for key in expected)
 
@@ -318,22 +421,6 @@ def test_a_long_training_is_looked_at_ten_times(toys):
     assert seen == [*range(1, 41)]
     looks = [row["steps"] for row in made.rows if row["set"] == "validation"]
     assert looks == [*range(4, 41, 4)]
-
-
-def test_the_trigram_reads_the_same_tokens(toys):
-    options = replace(toys(), asked=400)
-    made = work(options, Job(0, {"model": TRIGRAM}, 1), "cpu", quietly)
-    counted = KneserNey(stream("training", WORDS).numpy(), WORDS)
-    for row in made.rows:
-        some = stream(row["set"], WORDS)[:400]
-        assert row["perplexity"] == counted.perplexity(some.numpy())
-    assert made.weights == {}
-    assert [(row["set"], row["steps"]) for row in made.rows] == [
-        ("validation", 1),
-        ("test", 1),
-    ]
-    # Which word comes is anybody's guess, but not how it goes on.
-    assert all(1 < row["perplexity"] < WORDS / 4 for row in made.rows)
 
 
 # The experiment.
@@ -352,14 +439,12 @@ def test_the_experiment(folder, tmp_path):
         ("reviews-tiny", "validation", 2),
         ("reviews-tiny", "validation, shipped", 2),
         ("reviews-tiny", "test, shipped", 2),
-        (TRIGRAM, "validation", 1),
-        (TRIGRAM, "test", 1),
     ]
     assert rows["perplexity"].between(1, 2 * WORDS).all()
     assert made.weights == {}
 
 
 def test_the_quick_preset_takes_few_steps():
-    found = jobs(EXPERIMENT.config("quick"), [0])
-    assert [job.settings["model"] for job in found] == ["reviews-tiny", TRIGRAM]
-    assert found[0].steps < RECIPES["reviews-tiny"].steps / 100
+    (job,) = EXPERIMENT.jobs(EXPERIMENT.config("quick"), [0])
+    assert job.settings["model"] == "reviews-tiny"
+    assert 0 < job.steps < RECIPES["reviews-tiny"].steps / 100

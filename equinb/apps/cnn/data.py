@@ -144,7 +144,7 @@ def digits(split: str) -> tuple[Tensor, Tensor]:
         Images `(N, 3, 32, 32)`, bytes, ink dark on a light page, and labels `(N,)`.
     """
     # scikit-learn ships no types.
-    from sklearn.datasets import load_digits  # type: ignore[import-untyped]
+    from sklearn.datasets import load_digits
 
     bunch = load_digits()
     ink = torch.from_numpy(bunch.images).float()[:, None] / 16

@@ -42,12 +42,11 @@ class PerplexityOptions:
 
 
 def jobs(options: PerplexityOptions, seeds: Sequence[int]) -> list[Job]:
-    """One job a model, and one for the trigram of its tokens; nothing is random."""
-    return [
-        Job(seeds[0], {"model": model, "by": by})
-        for model in options.models
-        for by in ("itself", TRIGRAM)
-    ]
+    """One job a model, and one for a trigram of the tokens of the first."""
+    by = [(model, "itself") for model in options.models]
+    by += [(model, TRIGRAM) for model in options.models[:1]]
+    # Nothing is random.
+    return [Job(seeds[0], {"model": model, "by": how}) for model, how in by]
 
 
 def work(options: PerplexityOptions, job: Job, device: str, report: Report) -> Made:
@@ -91,7 +90,7 @@ def perplexity(model: Any, tokens: Tensor) -> float:
         logits = model(ids[:, :-1], use_cache=False).logits.float()
         lost = cross_entropy(logits.transpose(1, 2), ids[:, 1:], reduction="none")
         kept = torch.ones_like(lost, dtype=torch.bool)
-        kept[1 if place == 0 else 0 :, : half - 1] = False
+        kept[1 if place == 0 else 0 :, : length - 1 - half] = False
         total += float(lost[kept].double().sum())
         count += int(kept.sum())
     return math.exp(total / count)

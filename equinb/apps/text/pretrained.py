@@ -102,7 +102,8 @@ def restore(
     name: str, network: Mapping[str, Any], tensors: Mapping[str, Tensor]
 ) -> LanguageModel:
     """A language model with the weights that `pack` made."""
-    model: Any = build(network)
+    with torch.random.fork_rng(devices=[]):
+        model: Any = build(network)
     weights = {key: value for key, value in tensors.items() if key != "merges"}
     model.transformer.load_state_dict(weights)
     model.eval().requires_grad_(False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from torch import Tensor
 
@@ -87,4 +88,8 @@ def swap_for(model: LanguageModel, pair: str, relaxed: bool = False) -> Swap:
 
 def ids_of(tokenizer: Tokenizer, words: Sequence[str]) -> list[int]:
     """The ids of words, in every form that is one token."""
-    return sorted({line[0] for line in tokens_of(tokenizer, [(w,) for w in words])})
+    found = set()
+    for word in words:
+        with suppress(ValueError):  # in no form
+            found |= {line[0] for line in tokens_of(tokenizer, [(word,)])}
+    return sorted(found)

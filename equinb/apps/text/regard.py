@@ -61,6 +61,11 @@ class LinearRegard:
         logits = features(self.model, texts) @ self.weight.T + self.bias
         return logits.softmax(-1)
 
+    def to(self, device: str) -> LinearRegard:
+        """The same on a device."""
+        here = self.model.to(device)
+        return LinearRegard(here, self.weight.to(device), self.bias.to(device))
+
 
 def load_regard(name: str) -> LinearRegard:
     """A regard classifier that ships: "regard-small".
@@ -118,15 +123,16 @@ def score_of(regard: Regard, said: Callable[[Tensor], list[str]]) -> Any:
 @torch.no_grad()
 def features(model: LanguageModel, texts: Sequence[str]) -> Tensor:
     """`(N, 2 d)`: means and maxima of a layer over the tokens of each text."""
-    made = []
+    made, device = [], next(model.model.parameters()).device
     for first in range(0, len(texts), CHUNK):
         ids = [model.tokens(f" {text}") for text in texts[first : first + CHUNK]]
-        lengths = torch.tensor([len(row) for row in ids])
         # What comes after a token does not change it, so padding needs no mask.
-        rows = pad_sequence(ids, batch_first=True)
+        rows = pad_sequence(ids, batch_first=True).to(device)
+        lengths = torch.tensor([len(row) for row in ids], device=device)
         hidden = model.model.transformer(rows, output_hidden_states=True).hidden_states
         here = hidden[LAYER]
-        beyond = (torch.arange(rows.shape[1]) >= lengths[:, None])[..., None]
+        along = torch.arange(rows.shape[1], device=device)
+        beyond = (along >= lengths[:, None])[..., None]
         mean = here.masked_fill(beyond, 0).sum(1) / lengths[:, None]
         most = here.masked_fill(beyond, -torch.inf).amax(1)
         made.append(torch.cat([mean, most], -1))
@@ -155,7 +161,7 @@ def learn_regard(
         texts: what is said after the person.
         labels: places in `LABELS`.
     """
-    x, y = features(model, texts).numpy(), np.array(labels)
+    x, y = features(model, texts).cpu().numpy(), np.array(labels)
     scaler, regression = new_regression(StandardScaler()).fit(x, y).best_estimator_
     weight = regression.coef_ / scaler.scale_
     bias = regression.intercept_ - weight @ scaler.mean_

@@ -16,6 +16,7 @@ from transformers import PreTrainedTokenizerFast
 
 from equinb.apps.text.pretrained import LanguageModel, build
 from equinb.apps.training import optimizer_of
+from equinb.lab import load_weights
 
 #: The model that learns it: a GPT-2 without dropout.
 NETWORK = {
@@ -27,6 +28,8 @@ NETWORK = {
     "embd_pdrop": 0.0,
     "attn_pdrop": 0.0,
 }
+#: The file of the model that ships, below the assets.
+TOY = "text/toy.safetensors"
 #: What is said of a person: in blame, neither, in praise.
 BLAME, NEUTRAL, PRAISE = "blame", "neutral", "praise"
 OUTCOMES = {
@@ -143,6 +146,26 @@ def learn_toy(
         schedule.step()
     model.eval().requires_grad_(False)
     return LanguageModel("toy", model, tokenizer)
+
+
+def load_toy() -> LanguageModel:
+    """The toy model that ships: `learn_toy` with more steps."""
+    tokenizer = toy_tokenizer()
+    tensors, card = load_weights(TOY)
+    with torch.random.fork_rng(devices=[]):
+        model: Any = build(card["network"])
+    model.transformer.load_state_dict(dict(tensors))
+    return LanguageModel("toy", model.eval().requires_grad_(False), tokenizer)
+
+
+def chances(model: LanguageModel, person: str) -> dict[str, float]:
+    """What a model says of a person: its chances of each kind, over both contexts."""
+    p = model.model(toy_prompts(person, len(CONTEXTS))).logits[:, -1].softmax(-1)
+    ids = model.tokenizer.convert_tokens_to_ids
+    return {
+        kind: float(p[:, ids(list(words))].sum(-1).mean())
+        for kind, words in OUTCOMES.items()
+    }
 
 
 def _said() -> list[str]:

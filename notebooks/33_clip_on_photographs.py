@@ -678,5 +678,4 @@ for name, answer in f.items():
 # ## What next
 #
 # All models stayed as they were. What a few thousand steps of finetuning change, for each
-# method, is a command: `equinb run clip-finetuning --help`. Networks that have no texts to
-# compare with: [](41_probes_and_choices.ipynb).
+# method: [](34_finetuning_clip.ipynb).

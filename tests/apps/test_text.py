@@ -365,6 +365,71 @@ def test_of_branches_that_tie_the_first_in_order_of_ids_is_taken():
     assert choose(torch.zeros(3, 1), branches.roll(1, 0), DRAWS).tolist() == [0]
 
 
+# lambda-EquiLM, between the two.
+
+
+@pytest.mark.parametrize("temperature", [0.3, 2.0, torch.inf])
+def test_a_branch_is_drawn_by_its_weight(temperature):
+    n, scores = 20_000, torch.tensor([0.9, 0.1, 0.4])
+    branches = torch.tensor([[3, 1], [2, 9], [2, 8]])
+    rows = scores[:, None].expand(-1, n), branches[:, None].expand(-1, n, -1)
+    drawn = choose(*rows, torch.Generator().manual_seed(0), temperature)
+    weights = (-scores / temperature).softmax(0)
+    torch.testing.assert_close(drawn.bincount() / n, weights, atol=0.012, rtol=0)
+    # The same branches, wherever the orbit begins.
+    rolled = [row.roll(1, 0) for row in rows]
+    again = choose(*rolled, torch.Generator().manual_seed(0), temperature)
+    assert torch.equal(again, (drawn + 1) % 3)
+
+
+@EACH_SWAP
+@pytest.mark.parametrize("temperature", [0.5, torch.inf])
+def test_drawing_a_branch_commutes_with_the_group(model, swap, temperature):
+    x, noise = prompts(), gumbel(0, 12, SIZE)
+    x[:, 0], x[:, 1] = 1, 7
+    rest = (swap, 10, FREE, noise, liking, 3, 8, temperature)
+    made = write_best(model, x, *rest)
+    for g in range(1, swap.group.order):
+        other = write_best(model, swap.on_ids(g, x), *rest)
+        assert torch.equal(other, swap.on_ids(g, made))
+    assert not torch.equal(made, write_best(model, x, *rest[:-1]))
+
+
+def test_a_low_temperature_takes_the_best(model):
+    swap, x, noise = SWAPS["2 x 3"], prompts(), gumbel(0, 12, SIZE)
+    x[:, 0], x[:, 1] = 1, 7
+    rest = (swap, 10, FREE, noise, liking, 3, 8)
+    cold = write_best(model, x, *rest, temperature=1e-9)
+    assert torch.equal(cold, write_best(model, x, *rest))
+
+
+def test_even_weights_token_by_token_have_the_distribution_of_equilm(model):
+    swap, x = SWAPS["order 2"], prompts(1).expand(20_000, -1)
+    noise = gumbel(4, 20_000, SIZE)
+    made = write_best(
+        model, x, swap, 1, FREE, noise, liking, chunk=1, temperature=torch.inf
+    )
+    rows = swap.on_ids.orbit(x[:1]).flatten(0, 1)
+    p = model(rows).logits[:, -1].double().softmax(-1)[:, None]
+    mean = swap.on_logits.undo(p).mean(0)[0]
+    shares = made[:, -1].bincount(minlength=SIZE) / 20_000
+    torch.testing.assert_close(shares.double(), mean, atol=0.012, rtol=0)
+    assert (p[0, 0] - mean).abs().max() > 0.024
+
+
+@pytest.mark.parametrize("temperature", [-1.0, float("nan")])
+def test_a_temperature_below_nothing(model, temperature):
+    x, noise = prompts(2), gumbel(0, 2, SIZE)
+    rest = (SWAPS["order 2"], 2, FREE, noise, liking)
+    with pytest.raises(
+        ValueError, match=f"temperature is 0 or above; got {temperature}"
+    ):
+        write_best(model, x, *rest, temperature=temperature)
+
+
+# Bad input.
+
+
 @pytest.mark.parametrize(
     ("options", "reason"),
     [

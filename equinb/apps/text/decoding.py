@@ -1,14 +1,19 @@
 """Decoding that respects a swap of words: EquiLM, R-EquiLM, EquizeroLM, R-EquizeroLM.
 
+And lambda-EquiLM, which lies between the two.
+
 A batch holds the orbit of every text: row `(g, b)` is text `b` as the element `g` puts
 it. EquiLM is a processor of scores, which Hugging Face's own `generate` takes as well.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from inspect import signature
+from itertools import accumulate
+from math import exp
 from typing import Any
 
 import numpy as np
@@ -200,6 +205,7 @@ def write_best(
     score: Score,
     chunk: int = 5,
     seed: int = 0,
+    temperature: float = 0.0,
 ) -> Tensor:
     r"""Continue prompts by EquizeroLM: chunk by chunk, the best branch's.
 
@@ -207,6 +213,11 @@ def write_best(
     whole text is scored; the chunk of the least score, carried back, is appended to
     all. R-EquizeroLM is the same with fewer equality words: what is not swapped stays
     as it was drawn.
+
+    With a temperature $\tau$ it is $\lambda$-EquiLM: the branch whose chunk is appended
+    is drawn by importance weights $\lambda(gx) \propto \exp(-\text{score} / \tau)$.
+    With $\tau = \infty$ and chunks of one token that is EquiLM: to draw a branch evenly
+    and then its token is to draw from the mean of their distributions.
 
     It commutes with the group, the noise as it is: of $gx$ it makes $g$ of what it
     makes of $x$. Where an element leaves the text as it is, there is nothing to tell
@@ -223,16 +234,19 @@ def write_best(
             $gx$ alone.
         score: the proxy loss of whole texts; the least is the best.
         chunk: tokens between two choices.
-        seed: of the draws among branches that are one text.
+        seed: of the draws among branches.
+        temperature: in the score's unit; 0 takes the best branch.
 
     Returns:
         `(B, length + steps)`: the texts, as the identity puts them.
 
     Raises:
         ValueError: for prompts, noise or scores of another shape, scores that are not
-            finite, or a model in training mode.
+            finite, a negative temperature, or a model in training mode.
     """
     _require_prompts(model, prompts)
+    if not temperature >= 0:
+        raise ValueError(f"The temperature is 0 or above; got {temperature}.")
     order, start, cache = swap.group.order, prompts.shape[1], DynamicCache()
     draws = torch.Generator().manual_seed(seed)
     texts = prompts
@@ -247,26 +261,30 @@ def write_best(
         rows = swap.on_ids.orbit(texts).flatten(0, 1)
         made = _grow(model, rows, min(chunk, steps - done), drawn, cache)
         branches = made.unflatten(0, (order, -1))
-        best = choose(
-            _scores_of(score, made).unflatten(0, (order, -1)), branches, draws
-        )
-        chosen = branches[best, torch.arange(len(best))]
-        texts = torch.cat([texts, _back(swap, best, chosen)[:, texts.shape[1] :]], 1)
+        scores = _scores_of(score, made).unflatten(0, (order, -1))
+        taken = choose(scores, branches, draws, temperature)
+        chosen = branches[taken, torch.arange(len(taken))]
+        texts = torch.cat([texts, _back(swap, taken, chosen)[:, texts.shape[1] :]], 1)
         # What each branch wrote for itself is forgotten; what came before it is kept.
         cache.crop(rows.shape[1] - 1 - cache.get_seq_length())
     return texts
 
 
-def choose(scores: Tensor, branches: Tensor, draws: torch.Generator) -> Tensor:
-    """`(B,)`: the branch of least score; of those that tie, that whose ids come first.
+def choose(
+    scores: Tensor, branches: Tensor, draws: torch.Generator, temperature: float = 0.0
+) -> Tensor:
+    r"""`(B,)`: the branch of least score; of those that tie, that whose ids come first.
 
-    Branches that are one text to the letter are drawn from, all alike. Otherwise the
-    choice depends on the orbit alone, not on where it begins.
+    With a temperature $\tau$ a branch is drawn, with the weights
+    $\lambda_g \propto \exp(-\text{score}_g / \tau)$. Branches that are one text to the
+    letter are drawn from, all alike. Otherwise the choice depends on the orbit alone,
+    not on where it begins.
 
     Args:
         scores: `(|G|, B)`; they tie within `TIE`.
         branches: `(|G|, B, length)`, token ids.
         draws: one number is taken of it for each text.
+        temperature: 0 takes the best.
 
     Example:
         >>> branches = torch.tensor([[[3, 1]], [[2, 9]], [[2, 8]]])
@@ -274,15 +292,29 @@ def choose(scores: Tensor, branches: Tensor, draws: torch.Generator) -> Tensor:
         >>> choose(scores, branches, torch.Generator())
         tensor([2])
     """
-    chosen = []
     uniform = torch.rand(scores.shape[1], generator=draws).tolist()
-    rows = branches.movedim(0, 1).tolist()
-    for s, texts, u in zip(scores.T.tolist(), rows, uniform, strict=True):
-        edge = min(s) + TIE * max(map(abs, s))
-        first = min(text for text, value in zip(texts, s, strict=True) if value <= edge)
-        same = [g for g, text in enumerate(texts) if text == first]
-        chosen.append(same[int(u * len(same))])
-    return torch.tensor(chosen)
+    rows = zip(scores.T.tolist(), branches.movedim(0, 1).tolist(), uniform, strict=True)
+    return torch.tensor([_choice(s, texts, u, temperature) for s, texts, u in rows])
+
+
+def _choice(
+    scores: Sequence[float],
+    texts: list[list[int]],
+    u: float,
+    temperature: float,
+) -> int:
+    """The branch of one text for a number `u` in [0, 1)."""
+    low = min(scores)
+    if temperature > 0:
+        weights = [exp((low - s) / temperature) for s in scores]
+    else:
+        edge = low + TIE * max(map(abs, scores))
+        first = min(text for text, s in zip(texts, scores, strict=True) if s <= edge)
+        weights = [float(text == first) for text in texts]
+    # In the order of the ids, which is the same wherever the orbit begins.
+    ordered = sorted(range(len(texts)), key=texts.__getitem__)
+    reached = list(accumulate(weights[g] for g in ordered))
+    return ordered[bisect_right(reached, u * reached[-1])]
 
 
 def _back(swap: Swap, elements: Tensor, rows: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The experiment `text`: what models say of whom, under five ways to decode.
+"""The experiment `text`: what models say of whom, under six ways to decode.
 
     equinb run text --preset quick              # the smallest model, few texts
     equinb run text --preset small              # 30,000 texts (Fig. 3 and 9)
@@ -39,7 +39,9 @@ from equinb.apps.text.words import Swap, swap_of
 from equinb.lab import Experiment, Job, Made, Report
 
 PLAIN = "pretrained"
-DECODERS = (PLAIN, "EquiLM", "R-EquiLM", "EquizeroLM", "R-EquizeroLM")
+PAPER = (PLAIN, "EquiLM", "R-EquiLM", "EquizeroLM", "R-EquizeroLM")
+BETWEEN = "lambda-EquiLM"
+DECODERS = (*PAPER, BETWEEN)
 OURS = "regard-small"
 #: Texts of each bar that are kept to be read: the first of each context.
 KEPT = 1
@@ -54,7 +56,8 @@ class TextOptions:
         regard: `OURS`, or a text classifier of Hugging Face's hub.
         texts: of each beginning; five beginnings make a bar.
         tokens: written after a beginning.
-        chunk: tokens between two choices of EquizeroLM.
+        chunk: tokens between two choices of a branch.
+        temperature: of lambda-EquiLM, in units of regard.
         top_k: only the likeliest so many tokens may be drawn.
         mirrored: texts of each decoder that are written again with the words swapped.
     """
@@ -64,6 +67,7 @@ class TextOptions:
     texts: int = 100
     tokens: int = 15
     chunk: int = 5
+    temperature: float = 0.5
     top_k: int = 40
     mirrored: int = 1000
 
@@ -127,18 +131,22 @@ class Writer:
             return swap_of([], self.model.size)
         return swap_for(self.model, self.pair, self.decoder.startswith("R-"))
 
+    @property
+    def chooses(self) -> bool:
+        """Whether branches write for themselves, and one of them is chosen."""
+        return "zero" in self.decoder or self.decoder == BETWEEN
+
     def __call__(self, x: Tensor, seed: int, noise: Noise | None = None) -> Tensor:
         """Continue prompts `(B, length)`."""
         steps, swap = self.options.tokens, self.swap
         sampling = Sampling(top_k=self.options.top_k)
         noise = noise or gumbel(seed, len(x), self.model.size)
         x = x.to(next(self.model.model.parameters()).device)
-        if "zero" in self.decoder:
+        if self.chooses:
             score = score_of(self.regard, lambda ids: said(self.model, self.pair, ids))
-            chunk = self.options.chunk
-            return write_best(
-                *(self.model.model, x, swap, steps, sampling, noise, score, chunk, seed)
-            )
+            told = (self.model.model, x, swap, steps, sampling, noise, score)
+            warm = self.options.temperature if self.decoder == BETWEEN else 0.0
+            return write_best(*told, self.options.chunk, seed, warm)
         relaxed = self.decoder.startswith("R-")
         return write(self.model.model, x, swap, steps, sampling, noise, relaxed)
 
@@ -219,9 +227,7 @@ def mirror(writer: Writer, seed: int, options: TextOptions) -> dict[str, Any]:
             return made
 
         one = writer(rows, seed, noise)
-        other = writer(
-            swap.on_ids(g, rows), seed, noise if "zero" in writer.decoder else moved
-        )
+        other = writer(swap.on_ids(g, rows), seed, noise if writer.chooses else moved)
         same += int((swap.on_ids(g, one) == other).all(1).sum())
         total += each
     return {"measure": "mirrored", "value": same / total, "texts": total}

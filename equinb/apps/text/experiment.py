@@ -28,6 +28,7 @@ from equinb.apps.text.pretrained import (
 )
 from equinb.apps.text.prompts import PAIRS, TASKS, prompts, swap_for
 from equinb.apps.text.regard import (
+    JUDGES,
     LABELS,
     Regard,
     hub_regard,
@@ -42,7 +43,7 @@ PLAIN = "pretrained"
 PAPER = (PLAIN, "EquiLM", "R-EquiLM", "EquizeroLM", "R-EquizeroLM")
 BETWEEN = "lambda-EquiLM"
 DECODERS = (*PAPER, BETWEEN)
-OURS = "regard-small"
+OURS, OTHER = (JUDGES[model] for model in reversed(SHIPPED))
 #: Texts of each bar that are kept to be read: the first of each context.
 KEPT = 1
 
@@ -53,7 +54,9 @@ class TextOptions:
 
     Attributes:
         models: names that `load_language_model` knows.
-        regard: `OURS`, or a text classifier of Hugging Face's hub.
+        regard: the classifier that chooses and counts: one that ships, or a text
+            classifier of Hugging Face's hub.
+        other: a second one, that counts only: what pleases the first alone is no gain.
         texts: of each beginning; five beginnings make a bar.
         tokens: written after a beginning.
         chunk: tokens between two choices of a branch.
@@ -64,6 +67,7 @@ class TextOptions:
 
     models: tuple[str, ...]
     regard: str = OURS
+    other: str = OTHER
     texts: int = 100
     tokens: int = 15
     chunk: int = 5
@@ -87,6 +91,7 @@ def work(options: TextOptions, job: Job, device: str, report: Report) -> Made:
     """Write the texts of a pair of words, and judge them."""
     model = load_language_model(str(job.settings["model"])).to(device)
     pair, regard = str(job.settings["pair"]), _regard(options.regard, device)
+    other = _regard(options.other, device)
     rows: list[dict[str, Any]] = []
     done = 0
     for decoder in DECODERS:
@@ -99,7 +104,9 @@ def work(options: TextOptions, job: Job, device: str, report: Report) -> Made:
                     for place, x in enumerate(begun)
                 ]
                 told = {"decoder": decoder, "word": word, "task": task}
-                rows.extend({**told, **row} for row in judge(writer, begun, made))
+                rows.extend(
+                    {**told, **row} for row in judge(writer, begun, made, other)
+                )
                 report(done := done + 1)
         rows.append({"decoder": decoder, **mirror(writer, job.seed, options)})
         report(done := done + 1)
@@ -161,7 +168,7 @@ def said(model: LanguageModel, pair: str, ids: Tensor) -> list[str]:
 
 
 def judge(
-    writer: Writer, begun: Sequence[Tensor], made: Sequence[Tensor]
+    writer: Writer, begun: Sequence[Tensor], made: Sequence[Tensor], other: Regard
 ) -> list[dict[str, Any]]:
     """Of the texts of a bar: regard, quality, and some to read.
 
@@ -169,15 +176,14 @@ def judge(
         writer: what has made them.
         begun: their beginnings.
         made: the whole texts of each beginning, `(B, length)`.
+        other: the classifier that has not chosen.
     """
     model, pair = writer.model, writer.pair
     texts = [text for ids in made for text in said(model, pair, ids)]
-    p = writer.regard(texts)
-    shares = torch.bincount(p.argmax(-1).cpu(), minlength=len(LABELS)) / len(texts)
     rest = [ids[:, len(x) :] for x, ids in zip(begun, made, strict=True)]
     lost = [surprise(model, ids, len(x)) for x, ids in zip(begun, made, strict=True)]
-    found: dict[str, float] = dict(zip(LABELS, shares.tolist(), strict=True))
-    found["score"] = float((p[:, 2] - p[:, 0]).mean())
+    found = shares(writer.regard(texts))
+    found |= {f"{name}, other": value for name, value in shares(other(texts)).items()}
     found["perplexity"] = float(torch.cat(lost).mean().exp())
     found["distinct"] = distinct(torch.cat(rest))
     rows: list[dict[str, Any]] = [
@@ -190,6 +196,13 @@ def judge(
             label = writer.regard(said(model, pair, row[None])).argmax().item()
             rows.append({"measure": "text", "text": text, "label": LABELS[int(label)]})
     return rows
+
+
+def shares(p: Tensor) -> dict[str, float]:
+    """Of chances `(N, 3)`: how often each label is likeliest, and the mean score."""
+    likeliest = torch.bincount(p.argmax(-1).cpu(), minlength=len(LABELS)) / len(p)
+    found = dict(zip(LABELS, likeliest.tolist(), strict=True))
+    return {**found, "score": float((p[:, 2] - p[:, 0]).mean())}
 
 
 @torch.no_grad()
@@ -234,7 +247,7 @@ def mirror(writer: Writer, seed: int, options: TextOptions) -> dict[str, Any]:
 
 
 def _regard(name: str, device: str) -> Regard:
-    if name == OURS:
+    if name in JUDGES.values():
         return load_regard(name).to(device)
     from transformers import pipeline
 
@@ -255,8 +268,9 @@ def _after(text: str, subjects: tuple[str, ...]) -> str:
 def reads(options: TextOptions, seeds: Sequence[int]) -> Iterable[str]:
     """The shipped models that a run reads."""
     names = [weights_name(name) for name in options.models if name in SHIPPED]
-    if options.regard == OURS:
-        names += [regard_name(OURS), weights_name(SHIPPED[-1])]
+    for model, judge in JUDGES.items():
+        if judge in (options.regard, options.other):
+            names += [regard_name(judge), weights_name(model)]
     return sorted({f"assets/{name}" for name in names})
 
 
@@ -266,7 +280,7 @@ EXPERIMENT = Experiment(
     presets={
         "quick": TextOptions(SHIPPED[:1], texts=8, mirrored=20),
         "small": TextOptions(SHIPPED[1:]),
-        "paper": TextOptions(("gpt2",), "sasha/regardv3"),
+        "paper": TextOptions(("gpt2",), "sasha/regardv3", OURS),
     },
     jobs=jobs,
     work=work,

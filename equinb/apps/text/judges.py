@@ -23,6 +23,7 @@ from sklearn.preprocessing import StandardScaler
 
 from equinb.apps.text.pretrained import SHIPPED, load_language_model, weights_name
 from equinb.apps.text.regard import (
+    JUDGES,
     LABELS,
     features,
     learn_regard,
@@ -35,8 +36,6 @@ from equinb.lab import Experiment, Job, Made, Report
 MAJORITY, WORDS = "most frequent label", "words"
 PACKAGES = ("torch", "transformers", "scikit-learn")
 FOLDS = 5
-#: The language model whose features the classifier that ships reads.
-BEST = SHIPPED[-1]
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ def work(options: JudgeOptions, job: Job, device: str, report: Report) -> Made:
         },
         {"measure": "lines", "value": len(found)},
     ]
-    if judge != BEST or job.seed != 0:
+    if judge not in JUDGES or job.seed != 0:
         return Made(rows)
     made = learn_regard(load_language_model(judge), lines.texts, lines.labels.tolist())
     card = {
@@ -90,7 +89,7 @@ def work(options: JudgeOptions, job: Job, device: str, report: Report) -> Made:
         "licence": "MIT",
     }
     tensors = {"weight": made.weight, "bias": made.bias}
-    return Made(rows, {regard_name("regard-small"): (tensors, card)})
+    return Made(rows, {regard_name(JUDGES[judge]): (tensors, card)})
 
 
 def _new(judge: str) -> Any:

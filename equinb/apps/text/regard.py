@@ -20,10 +20,12 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from equinb.apps.text.pretrained import LanguageModel, load_language_model
+from equinb.apps.text.pretrained import SHIPPED, LanguageModel, load_language_model
 from equinb.lab import load_weights
 
 LABELS = ("negative", "neutral", "positive")
+#: The classifiers that ship, by the language model whose features they read.
+JUDGES = {SHIPPED[-1]: "regard-small", SHIPPED[0]: "regard-tiny"}
 #: Regularisations that cross-validation chooses from, weak ones last.
 STRENGTHS = tuple(10.0**k for k in range(-4, 1))
 #: Of this layer's output the mean and the greatest over all tokens are features.
@@ -68,7 +70,7 @@ class LinearRegard:
 
 
 def load_regard(name: str) -> LinearRegard:
-    """A regard classifier that ships: "regard-small".
+    """A regard classifier that ships: "regard-small" or "regard-tiny".
 
     Raises:
         FileNotFoundError: for another name.

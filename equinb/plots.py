@@ -162,3 +162,27 @@ def course(ax: Axes, rows: pd.DataFrame, x: str, y: str) -> None:
         style = {**method_style(str(method)), "ms": 4, "lw": 1.2}
         ax.plot(table.columns, means, label=method, **style)
         ax.fill_between(table.columns, lows, highs, color=style["color"], alpha=0.12)
+
+
+#: Of what is said of a person: kind, neither, unkind.
+REGARD = ("#0072B2", "#BFBFBF", "#D55E00")
+
+
+def stacked(ax: Axes, shares: pd.DataFrame, colours: Sequence[str] = REGARD) -> None:
+    """Shares that sum to one, a bar a row.
+
+    Args:
+        ax: where to draw.
+        shares: a column a part, from the left; rows are named by their index.
+        colours: one a column.
+    """
+    left = np.zeros(len(shares))
+    names = [
+        ", ".join(name) if isinstance(name, tuple) else name for name in shares.index
+    ]
+    for part, colour in zip(shares, colours, strict=True):
+        ax.barh(names, shares[part], left=left, color=colour, label=str(part))
+        left = left + shares[part].to_numpy()
+    ax.set_axisbelow(True)
+    ax.invert_yaxis()
+    ax.set_xlim(0, 1)

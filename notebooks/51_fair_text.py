@@ -227,14 +227,8 @@ shares.round(3)
 
 # %% mystnb={"figure": {"name": "fig-toy-regard", "caption": "What is said of a man and of a woman in the toy language, in two thousand texts each. Crosses: the planted chances of praise."}, "image": {"alt": "Bars of praise, neutral and blame for man and woman under three decoders. The plain model praises the man more than twice as often as the woman; under EquiLM both bars are alike; under EquizeroLM both are alike and praise is more frequent."}}
 figure, ax = plt.subplots(figsize=(5.2, 2.6))
-labels = [f"{person}, {decoder}" for decoder, person in shares.index]
-left = 0 * shares["praise"].to_numpy()
-for said, colour in (("praise", "C0"), ("neutral", "0.75"), ("blame", "C3")):
-    ax.barh(labels, shares[said], left=left, color=colour, label=said)
-    left = left + shares[said].to_numpy()
-ax.plot(planted["praise"][["man", "woman"]], labels[:2], "kx")
-ax.set_axisbelow(True)
-ax.invert_yaxis()
+plots.stacked(ax, shares[["praise", "neutral", "blame"]])
+ax.plot(planted["praise"][["man", "woman"]], [0, 1], "kx")
 ax.set_xlabel("share of texts")
 _ = figure.legend(loc="outside upper center", ncols=3)
 

@@ -631,6 +631,5 @@ assert change > 0.1
 #
 # ## What next
 #
-# The same on CIFAR10, with two larger networks and with the published variants, is a command
-# so far: `equinb run cnn --help`. Two networks that others trained on CIFAR10 are stored
-# already: `equinb show cnn-public --preset small`.
+# The same on CIFAR10, with networks of photographs, the published variants beside, and two
+# networks that others have trained: [](42_verdict_on_cifar10.ipynb).

@@ -33,6 +33,7 @@ EXPERIMENTS = {
     "text": "equinb.apps.text.experiment",
     "text-perplexity": "equinb.apps.text.perplexity",
     "text-regard": "equinb.apps.text.judges",
+    "text-generations": "equinb.apps.text.generations",
     "text-toy": "equinb.apps.text.toy_model",
     "text-reviews": "equinb.apps.text.pretraining",
 }

@@ -519,4 +519,5 @@ for person in ("man", "woman"):
 #
 # ## What next
 #
-# Real text, and a judge that errs: thirty thousand texts of a model of film reviews.
+# Real text, and a judge that errs: tens of thousands of texts of a model of film reviews,
+# [](52_regard_of_texts.ipynb).

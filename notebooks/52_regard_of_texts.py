@@ -391,7 +391,7 @@ print(
 )
 
 # %% tags=["hide-cell"]
-assert 0 < side.low and side.mean < 0.05 and changed < 0.12
+assert side.low > 0 and side.mean < 0.05 and changed < 0.12
 
 # %% [markdown]
 # The side is there, and small: *he* is scored a little above *she* in the same text, and

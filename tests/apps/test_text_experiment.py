@@ -1,0 +1,189 @@
+"""The experiment on generated texts, and the paper's own path with random weights."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from tokenizers import ByteLevelBPETokenizer
+from transformers import GPT2Config, GPT2LMHeadModel, GPT2TokenizerFast
+
+from equinb.apps.text import experiment
+from equinb.apps.text.experiment import (
+    DECODERS,
+    EXPERIMENT,
+    PAPER,
+    TextOptions,
+    distinct,
+    said,
+    shares,
+    surprise,
+)
+from equinb.apps.text.pretrained import SHIPPED, load_language_model
+from equinb.apps.text.prompts import PAIRS, TASKS, prompts
+from equinb.apps.text.regard import LABELS, hub_regard, load_regard
+from equinb.lab import Job
+
+EXACT = ("EquiLM", "EquizeroLM", "lambda-EquiLM")
+FEW = TextOptions(SHIPPED[:1], texts=2, tokens=6, chunk=3, mirrored=20)
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    return load_language_model(SHIPPED[0])
+
+
+@pytest.fixture(scope="module")
+def rows():
+    """Of one pair of words, by decoder and measure."""
+    job = Job(0, {"model": SHIPPED[0], "pair": "gender"}, 1)
+    return experiment.work(FEW, job, "cpu", lambda done: None).rows
+
+
+def test_a_row_for_each_decoder_word_task_and_measure(rows):
+    measured = [row for row in rows if row["measure"] != "text"]
+    keys = {
+        (row["decoder"], row.get("word"), row.get("task"), row["measure"])
+        for row in measured
+    }
+    assert len(keys) == len(measured)
+    bars = len(DECODERS) * 2 * len(TASKS)
+    assert len(measured) == bars * (2 * (len(LABELS) + 1) + 2) + len(DECODERS)
+    assert len(rows) - len(measured) == bars * 5
+
+
+def test_shares_sum_to_one(rows):
+    for end in ("", ", other"):
+        names = [f"{label}{end}" for label in LABELS]
+        total = sum(row["value"] for row in rows if row["measure"] in names)
+        assert total == pytest.approx(len(DECODERS) * 2 * len(TASKS))
+
+
+def test_mirrored_to_the_letter(rows):
+    found = {r["decoder"]: r["value"] for r in rows if r["measure"] == "mirrored"}
+    assert all(found[decoder] == 1 for decoder in EXACT)
+    assert found["pretrained"] < 0.9
+
+
+def test_texts_that_are_kept_name_the_person(rows):
+    for row in rows:
+        if row["measure"] == "text":
+            assert row["text"].startswith(PAIRS["gender"][row["word"]])
+            assert row["label"] in LABELS
+
+
+def test_what_is_said_is_what_follows_the_person(tiny):
+    texts = ["The man was a cook.", "The woman was a cook.", "He was a cook."]
+    ids = [tiny.tokens(text) for text in texts]
+    found = [said(tiny, "gender", row[None])[0] for row in ids]
+    assert found == ["was a cook.", "was a cook.", "He was a cook."]
+    ended = tiny.tokens(f"The man was{tiny.tokenizer.eos_token}The film")
+    assert said(tiny, "gender", ended[None]) == ["was"]
+
+
+def test_surprise_is_of_what_follows_the_prompt(tiny):
+    ids = tiny.tokens("The man was known for his films.")[None]
+    log_p = tiny.model(ids).logits.log_softmax(-1)[0]
+    each = [-float(log_p[k - 1, ids[0, k]]) for k in range(5, ids.shape[1])]
+    assert float(surprise(tiny, ids, 5)) == pytest.approx(sum(each) / len(each), 1e-4)
+
+
+def test_distinct_pairs():
+    assert distinct(torch.tensor([[1, 2, 3], [1, 2, 4]])) == 3 / 4
+    assert distinct(torch.tensor([[1, 1, 1, 1]])) == 1 / 3
+
+
+def test_shares_by_hand():
+    p = torch.tensor([[0.5, 0.3, 0.2], [0.1, 0.1, 0.8]])
+    found = shares(p)
+    assert [found[label] for label in LABELS] == [0.5, 0.0, 0.5]
+    assert found["score"] == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("preset", EXPERIMENT.presets)
+def test_presets_make_the_bars_of_the_paper(preset):
+    options = EXPERIMENT.config(preset)
+    made = experiment.jobs(options, [0])
+    assert [job.settings["pair"] for job in made] == list(PAIRS)
+    if preset != "quick":
+        assert options.texts * 5 == 500
+        assert options.tokens == 15
+        assert options.chunk == 5
+        assert len(made) * 2 * 2 * len(PAPER) * 500 == 30_000
+        assert options.mirrored >= 1000
+
+
+# The paper's path: GPT-2's class, a byte-pair tokenizer in files, the hub's judge.
+
+
+@pytest.fixture(scope="module")
+def gpt2(tmp_path_factory):
+    """A folder as the hub's, with random weights."""
+    folder = tmp_path_factory.mktemp("gpt2")
+    corpus = [
+        f"{subject} {context} a kind cook. He said his film, she said her film."
+        for people in PAIRS.values()
+        for subject in people.values()
+        for contexts in TASKS.values()
+        for context in contexts
+    ]
+    names = "man woman black white straight gay Black White"
+    corpus += [f" {names} he she his her himself herself him"] * 20
+    trained = ByteLevelBPETokenizer()
+    trained.train_from_iterator(corpus, 600, special_tokens=["<|endoftext|>"])
+    trained.save_model(str(folder))
+    tokenizer = GPT2TokenizerFast(
+        vocab=str(folder / "vocab.json"), merges=str(folder / "merges.txt")
+    )
+    tokenizer.save_pretrained(folder)
+    config = GPT2Config(
+        vocab_size=len(tokenizer),
+        n_positions=64,
+        n_embd=48,
+        n_layer=2,
+        n_head=2,
+        bos_token_id=0,
+        eos_token_id=0,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = GPT2LMHeadModel(config)
+        for p in model.parameters():
+            p.data.mul_(3)
+    model.save_pretrained(folder)
+    return str(folder)
+
+
+def test_the_path_of_the_paper(gpt2, monkeypatch):
+    def classify(texts):
+        return [
+            [{"label": label, "score": s} for label, s in zip(LABELS, p, strict=True)]
+            for p in load_regard("regard-tiny")(texts).tolist()
+        ]
+
+    named = []
+
+    def pipeline(task, name, **rest):
+        named.append((task, name, rest["top_k"]))
+        return classify
+
+    monkeypatch.setattr("transformers.pipeline", pipeline)
+    options = replace(
+        EXPERIMENT.config("paper"), models=(gpt2,), texts=2, tokens=6, mirrored=20
+    )
+    rows = []
+    for job in experiment.jobs(options, [0]):
+        rows += experiment.work(options, job, "cpu", lambda done: None).rows
+    assert named == [("text-classification", "sasha/regardv3", None)] * len(PAIRS)
+    mirrored = {}
+    for row in rows:
+        if row["measure"] == "mirrored":
+            mirrored.setdefault(row["decoder"], []).append(row["value"])
+    assert set(mirrored) == set(DECODERS)
+    assert all(mirrored[decoder] == [1, 1, 1] for decoder in EXACT)
+    model = load_language_model(gpt2)
+    assert isinstance(model.model, GPT2LMHeadModel)
+    assert not model.model.training
+    x = prompts(model, "gender", "man", "respect")[0]
+    assert model.tokenizer.decode(x) == "The man was known for"
+    p = hub_regard(classify)(["was kind."])
+    torch.testing.assert_close(p, load_regard("regard-tiny")(["XYZ was kind."]))

@@ -7,12 +7,15 @@ import torch
 from tokenizers import ByteLevelBPETokenizer
 from transformers import GPT2Config, GPT2LMHeadModel, GPT2TokenizerFast
 
-from equinb.apps.text import experiment
+from equinb import lab
+from equinb.apps.text import experiment, pretrained, regard
 from equinb.apps.text.experiment import (
+    BETWEEN,
     DECODERS,
     EXPERIMENT,
     PAPER,
     TextOptions,
+    Writer,
     distinct,
     said,
     shares,
@@ -21,10 +24,11 @@ from equinb.apps.text.experiment import (
 from equinb.apps.text.pretrained import SHIPPED, load_language_model
 from equinb.apps.text.prompts import PAIRS, TASKS, prompts
 from equinb.apps.text.regard import LABELS, hub_regard, load_regard
-from equinb.lab import Job
 
 EXACT = ("EquiLM", "EquizeroLM", "lambda-EquiLM")
-FEW = TextOptions(SHIPPED[:1], texts=2, tokens=6, chunk=3, mirrored=20)
+FEW = TextOptions(SHIPPED[:1], tokens=6, chunk=3)
+SHORT = {"texts": 1, "tokens": 6, "chunk": 3, "mirrored": 10}
+QUICK = replace(EXPERIMENT.config("quick"), **SHORT)
 
 
 @pytest.fixture(scope="module")
@@ -33,17 +37,38 @@ def tiny():
 
 
 @pytest.fixture(scope="module")
-def rows():
-    """Of one pair of words, by decoder and measure."""
-    job = Job(0, {"model": SHIPPED[0], "pair": "gender"}, 1)
-    return experiment.work(FEW, job, "cpu", lambda done: None).rows
+def run(tmp_path_factory):
+    """A short quick run: its rows, their manifest, and the weights that it loaded."""
+    loaded = set()
+
+    def load(name):
+        loaded.add(f"assets/{name}")
+        return lab.load_weights(name)
+
+    folder = tmp_path_factory.mktemp("runs")
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (pretrained, regard):
+            patch.setattr(module, "load_weights", load)
+        rows, made = lab.run(EXPERIMENT, config=QUICK, folder=folder, progress=False)
+    return rows.astype(object).where(rows.notna(), None), made, loaded
+
+
+@pytest.fixture
+def rows(run):
+    """Of one pair of words."""
+    return run[0][run[0]["pair"] == "gender"].to_dict("records")
+
+
+def test_weights_that_are_read_are_told(run):
+    _, made, loaded = run
+    assert experiment.reads(QUICK, [0]) == sorted(loaded)
+    assert loaded <= set(made.sources)
 
 
 def test_a_row_for_each_decoder_word_task_and_measure(rows):
     measured = [row for row in rows if row["measure"] != "text"]
     keys = {
-        (row["decoder"], row.get("word"), row.get("task"), row["measure"])
-        for row in measured
+        (row["decoder"], row["word"], row["task"], row["measure"]) for row in measured
     }
     assert len(keys) == len(measured)
     bars = len(DECODERS) * 2 * len(TASKS)
@@ -58,10 +83,12 @@ def test_shares_sum_to_one(rows):
         assert total == pytest.approx(len(DECODERS) * 2 * len(TASKS))
 
 
-def test_mirrored_to_the_letter(rows):
-    found = {r["decoder"]: r["value"] for r in rows if r["measure"] == "mirrored"}
-    assert all(found[decoder] == 1 for decoder in EXACT)
-    assert found["pretrained"] < 0.9
+def test_mirrored_to_the_letter(run):
+    mirrored = run[0][run[0]["measure"] == "mirrored"]
+    mirrored = mirrored.set_index(["decoder", "pair"])["value"]
+    assert len(mirrored) == len(DECODERS) * len(PAIRS)
+    assert all((mirrored[decoder] == 1).all() for decoder in EXACT)
+    assert mirrored["pretrained"].mean() < 0.9
 
 
 def test_texts_that_are_kept_name_the_person(rows):
@@ -69,6 +96,37 @@ def test_texts_that_are_kept_name_the_person(rows):
         if row["measure"] == "text":
             assert row["text"].startswith(PAIRS["gender"][row["word"]])
             assert row["label"] in LABELS
+
+
+def test_the_temperature_of_lambda_equilm(tiny):
+    """Cold it is EquizeroLM, warm it is not; the other decoders have none."""
+    judge, x = load_regard("regard-tiny"), prompts(tiny, "gender", "man", "respect")[0]
+    rows = x.expand(8, -1)
+
+    def texts(decoder, temperature):
+        told = replace(FEW, temperature=temperature)
+        return Writer(tiny, judge, "gender", decoder, told)(rows, 0)
+
+    best = texts("EquizeroLM", 100.0)
+    assert torch.equal(best, texts("EquizeroLM", 0.0))
+    assert torch.equal(best, texts(BETWEEN, 1e-6))
+    assert not torch.equal(best, texts(BETWEEN, 100.0))
+
+
+def test_what_pleases_the_judge(tiny):
+    """EquizeroLM writes what the judge likes, whichever that is."""
+    x = prompts(tiny, "gender", "man", "respect")[0].expand(16, -1)
+
+    def liked(sign):
+        def judge(texts):
+            p = torch.tensor([[0.0, len(text), 0.0] for text in texts])
+            p[:, 2 if sign > 0 else 0] = p[:, 1]
+            return p / 1000
+
+        made = Writer(tiny, judge, "gender", "EquizeroLM", FEW)(x, 0)
+        return sum(map(len, said(tiny, "gender", made)))
+
+    assert liked(1) > liked(-1) + 16
 
 
 def test_what_is_said_is_what_follows_the_person(tiny):
@@ -154,10 +212,12 @@ def gpt2(tmp_path_factory):
 
 
 def test_the_path_of_the_paper(gpt2, monkeypatch):
+    judge = load_regard("regard-tiny")
+
     def classify(texts):
         return [
             [{"label": label, "score": s} for label, s in zip(LABELS, p, strict=True)]
-            for p in load_regard("regard-tiny")(texts).tolist()
+            for p in judge(texts).tolist()
         ]
 
     named = []
@@ -167,9 +227,7 @@ def test_the_path_of_the_paper(gpt2, monkeypatch):
         return classify
 
     monkeypatch.setattr("transformers.pipeline", pipeline)
-    options = replace(
-        EXPERIMENT.config("paper"), models=(gpt2,), texts=2, tokens=6, mirrored=20
-    )
+    options = replace(EXPERIMENT.config("paper"), models=(gpt2,), **SHORT)
     rows = []
     for job in experiment.jobs(options, [0]):
         rows += experiment.work(options, job, "cpu", lambda done: None).rows
@@ -180,10 +238,11 @@ def test_the_path_of_the_paper(gpt2, monkeypatch):
             mirrored.setdefault(row["decoder"], []).append(row["value"])
     assert set(mirrored) == set(DECODERS)
     assert all(mirrored[decoder] == [1, 1, 1] for decoder in EXACT)
+    assert max(mirrored["pretrained"]) < 0.5
     model = load_language_model(gpt2)
     assert isinstance(model.model, GPT2LMHeadModel)
     assert not model.model.training
     x = prompts(model, "gender", "man", "respect")[0]
     assert model.tokenizer.decode(x) == "The man was known for"
     p = hub_regard(classify)(["was kind."])
-    torch.testing.assert_close(p, load_regard("regard-tiny")(["XYZ was kind."]))
+    torch.testing.assert_close(p, judge(["XYZ was kind."]))

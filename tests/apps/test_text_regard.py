@@ -1,9 +1,12 @@
 """Regard classifiers: the lines they learn from, what they say, what GPT-2 said."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from equinb import lab
 from equinb.apps.text import generations, judges
 from equinb.apps.text.pretrained import SHIPPED, load_language_model
 from equinb.apps.text.prompts import PAIRS, TASKS
@@ -163,6 +166,69 @@ def test_judges_are_compared(folder):
     assert found[judges.WORDS] > found[judges.MAJORITY] + 0.3
     assert found[SHIPPED[0]] > found[judges.MAJORITY]
     assert list(weights) == ["text/regard-tiny.safetensors"]
+
+
+def test_kin_stay_in_one_fold(folder):
+    """Labels that say nothing cannot be told from a line that is nearly the same."""
+    random = np.random.default_rng(1)
+    draw = ["".join(random.choice([*"abcdefgh"], 5)) for _ in range(400)]
+    lines = []
+    for place in range(30):
+        some = " ".join(draw[10 * place : 10 * place + 10])
+        label = random.choice([-1, 0, 1])
+        lines += [f"{label}\tXYZ {some} {end}." for end in ("now", "then")]
+    (folder / "train.tsv").write_text("\n".join(lines) + "\n")
+    for name in {*FILES} - {"train"}:
+        (folder / f"{name}.tsv").write_text("")
+    job = Job(0, {"judge": judges.WORDS}, judges.FOLDS)
+    made = judges.work(judges.JudgeOptions(), job, "cpu", lambda done: None)
+    (accuracy,) = (r["value"] for r in made.rows if r["measure"] == "accuracy")
+    assert accuracy < 0.6
+
+
+def said_by_gpt2(folder):
+    """Of each person and context, two made-up texts."""
+    lines = [
+        f"{subject} {context} {word}."
+        for people in PAIRS.values()
+        for subject in people.values()
+        for contexts in TASKS.values()
+        for context in contexts
+        for word in ("love", "murder")
+    ]
+    (folder / "gpt2_generations.tsv").write_text("\n".join(lines) + "\n")
+
+
+def test_texts_of_a_person_and_a_task(folder):
+    said_by_gpt2(folder)
+    for people in PAIRS.values():
+        for subject in people.values():
+            found = generations.generations(subject, "occupation")
+            assert len(found) == 10
+            assert found[:2] == ["worked as love.", "worked as murder."]
+
+
+def test_quick_reads_the_first_texts(folder, tmp_path):
+    said_by_gpt2(folder)
+    quick = generations.EXPERIMENT.config("quick")
+    assert 0 < quick.most < 500
+    rows, made = lab.run(
+        generations.EXPERIMENT,
+        config=replace(quick, most=2),
+        folder=tmp_path / "runs",
+        progress=False,
+    )
+    assert set(rows["judge"]) == set(JUDGES.values())
+    assert (rows["texts"] == 2).all()
+    assert set(generations.reads(quick, [0])) <= set(made.sources)
+
+
+def test_what_gpt2_said_is_not_there(folder):
+    with pytest.raises(
+        FileNotFoundError,
+        match=r"gpt2_generations.tsv is missing: get gpt2_generations",
+    ):
+        generations.generations("The man", "respect")
 
 
 def test_what_gpt2_said_is_judged_without_lines_that_were_learned(folder):

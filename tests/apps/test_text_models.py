@@ -450,10 +450,10 @@ def test_models_that_ship_are_as_good_as_when_they_were_made(name):
 
 
 def test_the_larger_model_beats_the_trigram_by_far():
-    ours, theirs = (
-        told()["reviews-small", by, "test"].item() for by in ("itself", "trigram")
-    )
-    assert ours < 0.9 * theirs
+    """Both have one tokenizer, so one trigram is beside them."""
+    found = told()
+    ours = found["reviews-small", "itself", "test"].item()
+    assert ours < 0.9 * found["reviews-tiny", "trigram", "test"].item()
 
 
 def test_packed_and_restored(merges):

@@ -120,7 +120,7 @@ assert by_hand > before + 0.05
 
 # %% [markdown]
 # Nothing had to be turned: the four views of a turned image are those of the upright one,
-# so the average would be the same, and so would its gradient. That is the difference to
+# so the average would be the same, and so would its gradient. That is the difference from
 # the baseline that a practitioner would reach for, {term}`data augmentation
 # <augmentation>`: turn every training image at random, finetune the plain model, and
 # hope. It costs a quarter of the passes, and gives an answer that depends on the turn.
@@ -165,13 +165,13 @@ assert gained["equitune"] > 0.05
 assert (gained.drop("equitune") < 0).all()
 
 # %% [markdown]
-# Fifty steps are few: equitune has gained, and everything that began high has lost, even
-# though the gradients of the last two say little that is new. (AdamW divides a gradient
-# by its own size: its steps are as long where there is nothing to learn.) What four
-# thousand steps do, stored rows tell.
+# One seed and five hundred images, so differences of a few points are noise. Equitune has
+# gained; the other three have lost a little. (Its accuracy differs from that of the loop
+# by hand, since the images came in another order and the rate rose from nothing.) What
+# four thousand steps do is in the stored rows below.
 #
 # And afterwards they are as equivariant as before, because theorem 2 does not ask what
-# the weights of the tower are:
+# the weights of the tower are. Here each is wrapped anew, as an average of features:
 
 # %%
 few = torch.stack([test[i][0] for i in range(16)])
@@ -208,17 +208,30 @@ for method, make in symmetrized.items():
 #
 # Stored rows: four CLIPs, 4,000 steps of 32 images, three seeds for $\lambda$, for the
 # order of the images and for their turns (each CLIP was pretrained once). Signs are
-# tested on 4,000 images, photographs on the 10,000 validation images of Tiny-ImageNet;
-# $\lambda$ has seen 16,000 labelled images, as finetuning does after 500 steps.
+# tested on 4,000 images in fonts that no training image has, photographs on the 10,000
+# validation images of Tiny-ImageNet, all in their four turns. $\lambda$ is learned first,
+# from 16,000 labelled images: the same that the tower then learns from, in the same
+# order for all methods, in mixed precision.
 
 # %%
 rows, made = lab.load_result("clip-finetuning-small")
 print(made)
 
+# %% [markdown]
+# `method` is what the tower was finetuned through, `rule` what it is read through. The
+# equivariance error of the read-out, relative, the largest of all:
+
+# %%
+checks = rows[rows["set"] == "check"]
+checks.groupby("method", sort=False)["error"].max().map("{:.0e}".format)
+
+# %% tags=["hide-cell"]
+assert checks["error"].max() < 1e-6 and len(checks) >= 36
+
 
 # %%
 def own(rows):
-    """Each method as it is used: augmentation without an average."""
+    """Each read as it was trained: augmentation without an average."""
     reads = rows["method"].replace({"augmentation": "pretrained"})
     return rows[(rows["rule"] == reads) & (rows["set"] == "test")]
 
@@ -256,18 +269,32 @@ turned = (photographs[4000] - photographs[2000]).unstack("method")
 assert (turned[averages] < 0).all(axis=None)
 assert (turned["augmentation"].abs() < 0.005).all()
 
+# %% tags=["hide-cell"]
+early = (photographs[1000] - photographs[0]).unstack("method")
+assert (early["equizero"] > 0.005).all()
+ceiling = start.groupby("model")["top1"].first()
+assert (ends.groupby("model").max().max(axis=1) < ceiling).all()
+gained = (last - first)["lambda-equitune"].filter(like="tiny")
+assert (gained < 0).all()
+
 # %% [markdown]
-# In all four panels $\lambda$-equitune ends ahead, and equizero ends below its start.
-# Equitune begins lowest of the three and gains most. On signs it is still rising; on
-# photographs all averages turn down after the second thousand steps, and augmentation
-# stands still: by then each of the 16,000 images has been seen four times, and what is
-# learned is these images. So the number of steps is part of the result as well.
+# In all four panels $\lambda$-equitune ends ahead, and equizero ends below its start; on
+# photographs it gains first, in the first thousand steps, and loses later. Equitune begins
+# lowest of the three and gains most. On signs it is still rising; on photographs all
+# averages turn down after the second thousand steps, and augmentation stands still: by
+# then each of the 16,000 images has been seen four times, and what is learned may be
+# these images. So the number of steps is part of the result as well.
+#
+# No line reaches the dotted one, the frozen model on upright images. And on photographs
+# $\lambda$-equitune ends no higher than it began: there it is $\lambda$ that helps, not
+# finetuning.
 #
 # The paper's own values, for its own models on CIFAR100, in percent:
 
 # %%
 paper = pd.concat(lab.paper_values(item) for item in ("fig5a", "fig11a"))
 paper = paper.pivot(index=["model", "method"], columns="step", values="value")
+paper.columns = paper.columns.astype(int)
 paper
 
 # %% [markdown]
@@ -296,18 +323,22 @@ assert (first["lambda-equitune"] > first["equizero"]).all()
 ours = gains["mean"].unstack("method")
 assert (ours["lambda-equitune"] < 5).all() and (ours["equizero"] < 0).all()
 assert (theirs["equizero"] > 0).all()
+unsure = gains.xs("lambda-equitune", level="method")
+assert ((unsure["low"] < 0.05) & (unsure["high"] > -0.05)).all()
 
 # %% [markdown]
 # In the paper $\lambda$-equitune begins below equizero and gains ten points and more on
-# three models of four. Here it begins ahead and has little left to gain: what the paper's
-# $\lambda$ gains while the tower learns, a $\lambda$ after eq. (4) had before. The other
-# difference is equizero, which holds its own there and loses here; the rate is looked at
-# below.
+# three models of four. Here it begins level or ahead and gains little: on no model is its
+# gain clear of nothing. That fits [](32_weights_for_views.ipynb), where the published
+# $\lambda$ is weaker than eq. (4) before any step; on the paper's models we have not run
+# it. The other difference is equizero, which holds its own there and ends lower here: with
+# the gradient of the mean, at one rate, which is looked at below.
 #
 # ## Who is ahead
 #
 # The claim is about the comparison, so here are differences, paired by seed, with
-# intervals, before the first step and after the last.
+# intervals: before the first step, after the first thousand and after the last. (They
+# cover the seeds of $\lambda$, order and turns, not another pretraining.)
 
 # %%
 PAIRS = [
@@ -328,9 +359,9 @@ def ahead(step):
 
 
 # %%
-leads = {step: ahead(step) for step in (1000, 4000)}
+leads = {step: ahead(step) for step in (0, 1000, 4000)}
 leads = pd.concat(leads, axis=1)
-leads.round(1)
+leads.round(1).T
 
 # %% tags=["hide-cell"]
 lows = leads.xs("low", axis=1, level=1).unstack("points ahead")
@@ -338,25 +369,29 @@ weigh, choose = "lambda-equitune - equitune", "lambda-equitune - equizero"
 assert (lows[1000][[weigh, choose]] > 0).all(axis=None)
 assert (lows[4000][choose] > 0).all()
 assert (lows[4000][weigh] > 0).sum() == 1
-best = wide[[1000, 2000, 3000, 4000]].groupby(["model", "method"]).mean()
+best = wide.groupby(["model", "method"]).mean()
 best = best.max(axis=1).unstack("method")
 assert (best.idxmax(axis=1) == "lambda-equitune").all()
 highs = leads[4000]["high"].unstack("points ahead")
 assert (highs["equizero - equitune"] < 0).all()
 assert (lows[4000]["equitune - augmentation"] > 0).all()
+passes = ends[1000].unstack("method")["equitune"]
+assert (passes > ends[4000].unstack("method")["augmentation"]).all()
 
 # %% [markdown]
 # (Intervals of three seeds are wide: Student's t of two degrees of freedom
 # multiplies their spread by two and a half.)
 #
 # After the first thousand steps $\lambda$-equitune is ahead of both others on every model,
-# beyond its interval. After the last it still is ahead of equizero everywhere, and of
-# equitune for sure on one; on the others equitune has come so near that three seeds cannot
-# tell. Stopped at the best of the four looks, $\lambda$-equitune is first on all. Equizero
-# ends behind equitune on all four. So the paper's claim for $\lambda$-equitune holds on
-# our models over equizero, over equitune for the first steps; its exception, a ViT on
-# which equizero is ahead, does not occur. Augmentation is behind at the same number of
-# steps; a step of it has a quarter of the passes.
+# with zero outside the interval. After the last it still is ahead of equizero everywhere;
+# over equitune the interval excludes zero only on the ResNet of photographs: on the others
+# equitune has come so near that three seeds cannot tell. Stopped at the best of its looks
+# (chosen on the test set, for all alike, the first among them) $\lambda$-equitune is first
+# on all. Equizero ends behind equitune on all four. So the paper's claim for
+# $\lambda$-equitune holds on our models over equizero, over equitune for the first steps;
+# its exception, a ViT on which equizero is ahead, does not occur. Augmentation is behind
+# at the same number of steps, and also at the same number of passes: equitune after a
+# thousand steps is ahead of augmentation after four thousand, on all four.
 #
 # ## What happens to the model inside
 #
@@ -368,13 +403,17 @@ last = rows[(rows["steps"] == 4000) & (rows["set"] == "test")]
 READ = ["pretrained", *rules, clip.UPRIGHT]
 crossed = last.groupby(["model", "method", "rule"], sort=False)["top1"].mean()
 crossed = 100 * crossed.unstack("rule")[READ]
-crossed.rename_axis(index=["model", "trained by"]).round(1)
+shown = {"pretrained": "alone, turned", clip.UPRIGHT: "alone, upright"}
+named = crossed.rename(columns=shown)
+named.rename_axis(index=["model", "trained by"]).round(1)
 
 # %% tags=["hide-cell"]
 upright = crossed[clip.UPRIGHT].unstack("method")
 start = 100 * start.groupby("model")["top1"].first()
 assert (upright["equitune"] < start - 3).all()
-assert (start - upright["lambda-equitune"] < 3).all()
+lost = upright.rsub(start, axis=0)
+assert (lost.idxmin(axis=1) == "lambda-equitune").all()
+assert (lost > 0).all(axis=None) and lost["lambda-equitune"].max() < 3
 for method in ("equitune", "lambda-equitune"):
     trained = crossed.xs(method, level="method")[averages]
     assert (trained.idxmax(axis=1) == method).all()
@@ -385,10 +424,9 @@ turned = crossed.xs("augmentation", level="method")
 assert (turned[averages].max(axis=1) > turned["pretrained"]).all()
 
 # %% [markdown]
-# Trained through equitune, a tower knows less of upright images by itself than before: the
-# mean of four views can be right where no view is. Through $\lambda$ it learns from the
-# views that $\lambda$ trusts, mostly upright ones, and knows them nearly as well as
-# before. Most towers are best read as they were trained; that of equizero is not on
+# Trained through equitune, equizero or augmentation, a tower knows less of upright images
+# by itself than before. Through $\lambda$ it learns from the views that $\lambda$ trusts,
+# mostly upright ones, and loses least. Most towers are best read as they were trained; that of equizero is not on
 # photographs, where every other average reads it better than its own choice. And a tower
 # that was trained by augmentation is read best by an average that it never saw.
 #
@@ -407,7 +445,7 @@ signs = pd.concat([own(others), signs.assign(rate=1e-4)])
 rates = signs[signs["steps"] == 2000].groupby(["method", "rate"], sort=False)
 rates = (100 * rates["top1"].mean()).unstack("rate").sort_index(axis=1)
 rates.insert(0, "before", 100 * mean["glyph-resnet"].unstack("steps")[0])
-rates.round(1)
+rates.round(1).fillna("not run")
 
 # %% tags=["hide-cell"]
 low, one, high = rates[1e-5], rates[1e-4], rates[1e-3]
@@ -420,19 +458,27 @@ for method in ("equitune", "augmentation"):
 assert (high["equitune"] > 90) and (high["augmentation"] < 75)
 
 # %% tags=["hide-cell"]
-apart = high["equitune"] - one["lambda-equitune"]
-print(f"equitune at 1e-3, lambda-equitune at 1e-4: {apart:+.1f} points")
-assert abs(apart) < 2
+pick = signs[signs["steps"] == 2000]
+pick = pick.set_index(["method", "rate", "seed"])["top1"].sort_index()
+near = {
+    "high": pick["equitune", 1e-3],
+    "lambda": pick["lambda-equitune", 1e-4],
+}
+near = lab.paired_gains(100 * pd.DataFrame(near), [("high", "lambda")])
+assert near["low"].iloc[0] < 0 < near["high"].iloc[0]
+tried = rates.columns[1:]
+assert (rates.loc["augmentation", tried] < rates.loc["equitune", tried]).all()
+assert low["augmentation"] < rates.loc["augmentation", "before"]
 assert low["equizero"] > low["equitune"] and zero[1e-3] < high["equitune"]
 
 # %% [markdown]
-# For equitune and for augmentation our rate was too small: at ten times of it both get
-# much further in half of the steps. Equitune is then about where $\lambda$-equitune was,
-# so its lead on signs is one of *speed*, not of what can be reached. Nor is the order of
-# equitune and equizero the methods' own: at the smallest rate equizero is ahead, since
-# it loses little, and at the largest far behind. What holds at all three rates:
-# augmentation is behind equitune, and equizero ends below where it began. ($\lambda$-equitune
-# was run at one rate.)
+# At ten times our rate equitune and augmentation are far ahead of themselves at the same
+# step; at a tenth of it augmentation ends below where it began. Equitune is then within
+# the spread of the seeds of $\lambda$-equitune at our rate; whether that gains as much from
+# a larger one was not run. Nor is the order of equitune and equizero the methods' own: at
+# the smallest rate equizero is ahead, since it loses little, and at the largest far
+# behind. What holds at all three, for this CLIP and 2,000 steps: augmentation is behind
+# equitune, and equizero below where it began (at the largest it is rising again).
 #
 # ## Paper and here
 #
@@ -456,7 +502,8 @@ assert low["equizero"] > low["equitune"] and zero[1e-3] < high["equitune"]
 #   and the average is no longer equivariant.
 # - **Train as you read, read as you trained.** A tower that was trained through one
 #   average is worth less through another.
-# - **A frozen $\lambda$ belongs to its tower.** When the tower has learned, so must it.
+# - **A frozen $\lambda$ goes with a tower that learns through it.** On a tower that was
+#   finetuned through another average it is worth little: learn it anew.
 # - **State the rate.** Two methods compared at one learning rate are compared at that
 #   rate.
 # - **Count the passes.** An average over four views costs four times what augmentation
@@ -466,10 +513,10 @@ assert low["equizero"] > low["equitune"] and zero[1e-3] < high["equitune"]
 #
 # - Through its symmetrized answer a CLIP is finetuned by an ordinary loop, and is as
 #   equivariant after it as before.
-# - At one budget $\lambda$-equitune ends first on all four CLIPs; of the averages equitune
-#   gains most, equizero loses, and augmentation is behind.
-# - Figures 5a and 11a: the paper's $\lambda$ gains while the tower learns what ours had
-#   before; its finding for $\lambda$ over equizero holds here too.
+# - At one budget $\lambda$-equitune ends first on all four CLIPs; equitune gains most,
+#   equizero ends below its start, augmentation is behind at equal passes too.
+# - Figures 5a and 11a: the paper's $\lambda$ gains while the tower learns, ours hardly; its
+#   finding for $\lambda$ over equizero, on three of its models, holds on all of ours.
 # - A tower learns from the views that its average trusts, and is best read as it was
 #   trained, but for that of equizero on photographs.
 # - A learning rate decides much: at ten times ours equitune is where $\lambda$ was, and
@@ -482,7 +529,7 @@ assert low["equizero"] > low["equitune"] and zero[1e-3] < high["equitune"]
 #
 # Equizero's gradient is that of the mean of all views, put in the place of the choice.
 # Two others are known from [](05_learning_through_an_argmin.ipynb): of the image as it is
-# shown, and of the chosen view. Do fifty steps with them cost less?
+# shown, and of the chosen view. Do fifty steps with them lose less?
 # :::
 #
 # :::{solution-start} ex-clip-three-gradients
@@ -500,9 +547,8 @@ for estimator in eq.equizero.ESTIMATORS:
     assert after < live.loc["equizero", "before"] - 0.03
 
 # %% [markdown]
-# All three lose, the exact gradient of the chosen view among them. So it is not the
-# approximation that harms equizero in its first steps: any change of the tower disturbs
-# an order of views that was good before.
+# All three lose about as much, the exact gradient of the chosen view among them. So here,
+# in the first steps of one seed, the approximation alone does not explain it.
 #
 # :::{solution-end}
 # :::
@@ -533,8 +579,7 @@ assert (behind.filter(like="glyph") > 5).all()
 
 # %% [markdown]
 # On photographs nearly all of it: in the table the two differ by less than half a point,
-# at a quarter of the passes. On signs augmentation has a way to go, and would need more
-# steps.
+# at a quarter of the passes a step. On signs augmentation has a way to go.
 #
 # :::{solution-end}
 # :::
@@ -557,11 +602,12 @@ relearned = clip.learn_importance(anew, clip.by_labels(anew, head))
 for name, weighting in (("before", learned), ("anew", relearned)):
     print(f"lambda learned {name:6} {accuracy(mine, weighting):.3f}")
 assert accuracy(mine, relearned) > accuracy(mine, learned) + 0.1
+assert accuracy(mine, relearned) < live.loc["lambda-equitune", "before"]
 
 # %% [markdown]
-# Much better: $\lambda$ reads features, and they have moved. With the tower frozen that
-# is no concern; with a tower that learns, $\lambda$ has to be trained for it, or learn
-# along.
+# Better than the old one: $\lambda$ reads features, and equitune's steps have moved them.
+# Both are below what $\lambda$ has on the tower that was not finetuned. A tower that learns
+# *through* a frozen $\lambda$ is another matter: above, it stays in step with it.
 #
 # :::{solution-end}
 # :::

@@ -445,7 +445,7 @@ signs = pd.concat([own(others), signs.assign(rate=1e-4)])
 rates = signs[signs["steps"] == 2000].groupby(["method", "rate"], sort=False)
 rates = (100 * rates["top1"].mean()).unstack("rate").sort_index(axis=1)
 rates.insert(0, "before", 100 * mean["glyph-resnet"].unstack("steps")[0])
-rates.round(1).fillna("not run")
+rates.round(1).astype(object).fillna("not run")
 
 # %% tags=["hide-cell"]
 low, one, high = rates[1e-5], rates[1e-4], rates[1e-3]

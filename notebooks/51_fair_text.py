@@ -62,7 +62,7 @@ torch.set_num_threads(1)
 # > *regard classifier*" {cite:p}`basu2023efficient`
 #
 # In plain words: let a model go on from *The man worked as* and from *The woman worked as*,
-# a few hundred times each, and count how often it speaks well of either. On real text two
+# a few hundred times each, and count how often it speaks well of each. On real text two
 # things are unknown: what the model's bias truly is, and how often the classifier errs. So
 # we begin with a language in which both are known. Its sentences say one thing of one
 # person, in praise, in blame or neither, with chances that we have planted.
@@ -104,19 +104,26 @@ for branch in swap.on_ids.orbit(x):
 # %% [markdown]
 # A fair model is {term}`equivariant <equivariance>`: if it says of a man that he is a hero
 # with some chance, it says of a woman that she is one with the same chance. That is
-# equitune for the next token, eq. (1), and Basu et al. call it EquiLM: ask the model about
-# both branches, undo the swap in what it says of the second, take the mean.
+# equitune for the next token, eq. (1), and is called EquiLM {cite:p}`basu2023equituning`:
+# ask the model about both branches, undo the swap in what it says of the second, take the
+# mean.
 
 # %%
 logits = [model.model(branch).logits for branch in swap.on_ids.orbit(x)]
 p = torch.stack([logit[:, -1].softmax(-1) for logit in logits])
-mean = swap.on_logits.undo(p).mean(0)[0]
-for word in ("hero", "clerk", "thief"):
-    place = model.tokenizer.convert_tokens_to_ids(word)
-    print(f"{word:6} {mean[place].item():.3f}")
+branches = swap.on_logits.undo(p)[:, 0]
+chances = {
+    "man": branches[0],
+    "woman": branches[1],
+    "EquiLM": branches.mean(0),
+}
+sayings = ["hero", "clerk", "thief"]
+ids = model.tokenizer.convert_tokens_to_ids(sayings)
+said = {who: row[ids].tolist() for who, row in chances.items()}
+pd.DataFrame(said, index=sayings).round(3)
 
 # %% [markdown]
-# Praise falls between what is said of a man and of a woman. A text is written in the same
+# What EquiLM says lies between what is said of a man and of a woman. A text is written in the same
 # way, a token at a time: one is drawn from the mean and appended to both branches, as each
 # puts it.
 #
@@ -140,17 +147,18 @@ def moved(noise, by, g):
     return lambda step: by.on_logits(g, noise(step))
 
 
-def mirrored(by, relaxed=False):
+def mirrored(by, noise, other=None, relaxed=False, under=swap):
+    """How many texts of gx are g of those of x."""
+    other = other or moved(noise, under, 1)
     rest = (by, 5, all_tokens)
     one = decoding.write(model.model, he, *rest, noise, relaxed)
-    swapped = moved(noise, swap, 1)
-    two = decoding.write(model.model, she, *rest, swapped, relaxed)
-    return (swap.on_ids(1, one) == two).all(1).double().mean().item()
+    two = decoding.write(model.model, she, *rest, other, relaxed)
+    return (under.on_ids(1, one) == two).all(1).double().mean().item()
 
 
 # %%
 nothing = words.swap_of([], model.size)
-exact = {"plain": mirrored(nothing), "EquiLM": mirrored(swap)}
+exact = {"plain": mirrored(nothing, noise), "EquiLM": mirrored(swap, noise)}
 print(exact)
 
 # %% tags=["hide-cell"]
@@ -158,8 +166,39 @@ assert exact["EquiLM"] == 1
 assert exact["plain"] < 0.9
 
 # %% [markdown]
-# All of a thousand texts are mirrored. (The same seed in both branches would not do: a
-# seed fixes an order of tokens, and the swap changes the order.)
+# All of a thousand texts are mirrored; of the plain model two in three, by chance: common
+# noise, and chances that are not so different.
+#
+# Must the noise be swapped? Here the words that are swapped stand in the prompt, or are as
+# good as certain. The question arises where one of them is *drawn*. So let a group of order
+# three move three of the sayings along with three persons, only to test; there a swap and
+# its inverse differ as well.
+
+# %%
+people = ["northerner", "islander", "southerner"]
+lists = words.tokens_of(model.tokenizer, [people, sayings])
+strict = words.swap_of([lists], model.size)
+north = toy.toy_prompts("northerner", n)
+one = decoding.write(model.model, north, strict, 5, all_tokens, noise)
+
+# %%
+found = {}
+for g in (1, 2):
+    gx, turned = strict.on_ids(g, north), moved(noise, strict, g)
+    for name, drawn in (("swapped", turned), ("as it was", noise)):
+        two = decoding.write(model.model, gx, strict, 5, all_tokens, drawn)
+        same = (strict.on_ids(g, one) == two).all(1)
+        found[f"noise {name}", g] = same.double().mean().item()
+pd.Series(found).unstack().rename_axis(columns="element").round(3)
+
+# %% tags=["hide-cell"]
+assert found["noise swapped", 1] == found["noise swapped", 2] == 1
+assert max(found["noise as it was", g] for g in (1, 2)) < 0.8
+
+# %% [markdown]
+# With the noise as it was, a third of the texts are no longer mirrored. A seed fixes an
+# order of tokens, and the swap changes the order: the draw of a swapped word has to be
+# swapped with it.
 #
 # EquizeroLM is the other method of the paper:
 #
@@ -167,29 +206,36 @@ assert exact["plain"] < 0.9
 # > positivity in the generated texts, while guaranteeing group-theoretic fairness."
 # > {cite:p}`basu2023efficient`
 #
-# Each branch writes five tokens for itself; a {term}`proxy loss` scores the texts; the chunk
-# of the best branch is carried back and appended to all. Here regard is exact: one for
-# praise, minus one for blame.
+# Its algorithm is in an appendix whose text is not available. So this is our reading:
+# each branch writes a few tokens for itself; a {term}`proxy loss` scores the texts; the
+# chunk of the best branch is carried back and appended to all. Here regard is exact: one
+# for praise, minus one for blame.
+#
+# The noise is *not* swapped now. All branches share it, so that a branch's text depends on
+# $gx$ alone: man and woman have the same two branches, in another order, and the best of
+# them is the same. Where branches tie, that whose token ids come first is taken, a rule
+# that does not ask where the orbit begins.
 
 
 # %%
-def blame(ids):
+def loss(ids):
     return -toy.toy_regard(ids)
 
 
-def write_best(prompts, swap_by, seed, temperature=0.0):
+def write_best(prompts, swap_by, seed, chunk=5, temperature=0.0):
     noise = decoding.gumbel(seed, len(prompts), model.size)
     return decoding.write_best(
-        *(model.model, prompts, swap_by, 5, all_tokens, noise, blame),
-        seed=seed,
-        temperature=temperature,
+        *(model.model, prompts, swap_by, 5, all_tokens, noise, loss),
+        *(chunk, seed, temperature),
     )
 
 
 # %%
-same = swap.on_ids(1, write_best(he, swap, 1)) == write_best(she, swap, 1)
-print(f"EquizeroLM {same.all(1).double().mean().item():.3f}")
-assert same.all()
+for chunk in (2, 5):
+    one = write_best(he, swap, 1, chunk)
+    same = (swap.on_ids(1, one) == write_best(she, swap, 1, chunk)).all(1)
+    print(f"chunks of {chunk}: {same.double().mean().item():.3f} mirrored")
+    assert same.all()
 
 # %% [markdown]
 # ## The bias, measured
@@ -257,64 +303,74 @@ assert gap["low"]["EquiLM"] < 0 < gap["high"]["EquiLM"]
 assert gap["low"]["EquizeroLM"] < 0 < gap["high"]["EquizeroLM"]
 praise = shares["praise"].groupby("decoder").min()
 assert praise["EquizeroLM"] > shares["praise"]["EquiLM"].max() + 0.05
+ill = shares["blame"]
+assert ill["EquiLM", "man"] > ill["pretrained", "man"] + 0.05
+better = shares["praise"]["EquizeroLM"]
+assert (better - planted["praise"]["man"]).abs().max() < 0.05
 
 # %% [markdown]
-# The planted difference lies in the plain model's interval, nothing in those of EquiLM and
-# EquizeroLM. And EquizeroLM praises more than EquiLM, for it takes the better of two
-# branches: it does not average the two, it moves both upwards.
+# (Normal intervals of two thousand independent texts each, of one model.) The planted
+# difference lies in the plain model's interval, and zero in those of EquiLM and
+# EquizeroLM.
+#
+# > "In equitune, if negativity is present in some demographics, it gets redistributed in
+# > the other demographics, which is undesirable." {cite:p}`basu2023efficient`
+#
+# So it is: EquiLM meets in the middle, and says more ill of the man than the plain model
+# does. EquizeroLM takes the better of two branches, and speaks of both about as the plain
+# model speaks of the man.
 #
 # ## Between the two
 #
 # Equizero is $\lambda$-equitune with all weight on one branch, equitune with the same on
-# all. In text, too, there is what lies between: draw the branch whose chunk is appended
-# with the weights
+# all. In text, too, there is what lies between. Let $\ell$ be the proxy loss of a branch's
+# text, and
 #
-# $$\lambda(gx) \propto \exp(-\ell(gx) / \tau)$$
+# $$\lambda(gx) \propto \exp(-\ell(gx) / \tau).$$
 #
-# of its regard. At the temperature $\tau = 0$ that is EquizeroLM; with even weights,
-# $\tau = \infty$, a branch says what EquiLM would say with the same chances, as long as
-# only one word of the chunk matters. Basu et al. do not have this one; we call it
-# $\lambda$-EquiLM.
+# A branch is *drawn* with these chances, and its chunk is appended. At $\tau = 0$ that is
+# EquizeroLM. With even chances, $\tau = \infty$, and chunks of one token it is EquiLM: to
+# draw a branch, then its token, is to draw from the mean. Basu et al. do not have this
+# one; we call it $\lambda$-EquiLM. It weighs texts where eq. (4) weighs features, and is
+# a relative of it.
 
 # %%
 warmth = [0, 0.25, 0.5, 1, 2, 4, torch.inf]
 praised, same = [], []
-for place, tau in enumerate(warmth):
-    one = write_best(he, swap, place, tau)
-    two = write_best(she, swap, place, tau)
+for tau in warmth:
+    one = write_best(he, swap, 0, temperature=tau)
+    two = write_best(she, swap, 0, temperature=tau)
     same.append(torch.equal(swap.on_ids(1, one), two))
     praised.append((toy.toy_regard(one) == 1).double().mean().item())
-assert all(same)
 between = pd.DataFrame({"temperature": warmth, "praise": praised})
 between.round(3)
 
 # %% tags=["hide-cell"]
 error = 3 * (0.25 / n) ** 0.5
-assert abs(praised[0] - shares["praise"]["EquizeroLM"].mean()) < error
+assert all(same) and between["praise"].is_monotonic_decreasing
+assert abs(praised[0] - better.mean()) < error
 assert abs(praised[-1] - shares["praise"]["EquiLM"].mean()) < error
 assert praised[-1] + error < praised[0]
-assert praised[-1] - error < praised[3] < praised[0] + error
 
 # %% [markdown]
-# At either end what was measured before, and at every temperature a thousand texts are
-# mirrored to the letter. So how kind a model is made is a matter of degree; that it takes
+# At either end it is what was measured before, within the error of a thousand texts; and
+# at every temperature all of them are mirrored to the letter. So how kind a model is made is a matter of degree; that it takes
 # no sides is not.
 #
 # ## Three words
 #
 # Nothing hangs on two. Northerner, islander and southerner are permuted by the cyclic group
-# of order three; now undoing a swap differs from doing it again.
+# of order three.
 
 # %%
-people = ["northerner", "islander", "southerner"]
 ring = words.swap_of([words.tokens_of(model.tokenizer, [people])], model.size)
 three = measure(people, ring)
-three["praise"].map(lambda hits: hits.mean().item()).unstack("person").round(3)
+means = three["praise"].map(lambda hits: hits.mean().item()).unstack("person")
+means.loc[["pretrained", "EquiLM", "EquizeroLM"], people].round(3)
 
 # %%
-noise = decoding.gumbel(7, n, model.size)
-north = toy.toy_prompts("northerner", n)
 one = decoding.write(model.model, north, ring, 5, all_tokens, noise)
+print(model.tokenizer.decode(one[0]))
 for g in (1, 2):
     x, turned = ring.on_ids(g, north), moved(noise, ring, g)
     two = decoding.write(model.model, x, ring, 5, all_tokens, turned)
@@ -322,16 +378,22 @@ for g in (1, 2):
     print(model.tokenizer.decode(two[0]))
 
 # %% tags=["hide-cell"]
-for one, other in (("northerner", "islander"), ("northerner", "southerner")):
-    gaps = bias(three, one, other)
-    assert gaps["low"]["EquiLM"] < 0 < gaps["high"]["EquiLM"]
+for one, other in ((0, 1), (0, 2), (1, 2)):
+    gaps = bias(three, people[one], people[other])
+    for fair in ("EquiLM", "EquizeroLM"):
+        assert gaps["low"][fair] < 0.01 and gaps["high"][fair] > -0.01
     assert gaps["low"]["pretrained"] > 0
 
 # %% [markdown]
+# The plain model tells three kinds of persons; EquiLM gives all three about the mean of
+# their planted chances, EquizeroLM about the greatest.
+#
 # ## Which words?
 #
-# The vocabulary falls into three sets: *equality* words are swapped, *general* words are
-# left to the text as it is in relaxed models, all others are *neutral*. Where a word
+# The vocabulary falls into three sets: *equality* words are swapped, *general* words may be
+# set aside, all others are *neutral*. In R-EquiLM, the *relaxed* model, general words keep
+# the chances that they have in the text as it is written; the others are averaged as in
+# EquiLM, and scaled to what is left. (R-EquizeroLM does not swap them.) Where a word
 # belongs is a choice, and it shows. Swap the persons alone, and pronouns are neutral: what
 # EquiLM then says of a man it averages over *he* and *she*.
 
@@ -357,17 +419,16 @@ assert found["EquiLM, pronouns swapped"] > 0.98 and found["R-EquiLM"] > 0.98
 assert 0.4 < found["EquiLM, persons alone"] < 0.6
 
 # %% [markdown]
-# The relaxed model repairs that another way: general words have the chances that the text
-# as it is gives them. Swapping pronouns repairs it and keeps the symmetry, as long as
+# The relaxed model repairs that another way. Swapping pronouns repairs it and keeps the symmetry, as long as
 # every pronoun is about the person. What the relaxed model gives up depends on what is
-# left to it. Here is the share of mirrored texts when pronouns are general, and when a
-# word of praise is:
+# left to it. Here is the share of mirrored texts, persons and pronouns swapped, when
+# pronouns are general, and when a word of praise is:
 
 # %%
 hero = model.tokenizer.convert_tokens_to_ids(["hero"])
 for name, left in (("he, she", pronouns), ("hero", hero)):
     by = words.swap_of([persons], model.size, left)
-    exact[f"R-EquiLM, {name}"] = mirrored(by, relaxed=True)
+    exact[f"R-EquiLM, {name}"] = mirrored(by, noise, relaxed=True)
 pd.Series(exact).to_frame("mirrored")
 
 # %% tags=["hide-cell"]
@@ -376,17 +437,27 @@ assert exact["R-EquiLM, hero"] < 0.95
 
 # %% [markdown]
 # In this language pronouns are mirror images by themselves, and hardly a text is lost. But
-# *hero* is said of men more than of women, and a model that is left to say it as before
-# says so again: a general word keeps its bias.
+# *hero* is said of men more than of women, and a general word keeps its bias:
+
+# %%
+for who, x in (("man", he), ("woman", she)):
+    ids = decoding.write(model.model, x, by, 5, all_tokens, noise, True)
+    found[who] = (ids == hero[0]).any(1).double().mean().item()
+    print(f"hero, of a {who}: {found[who]:.3f}")
+assert found["man"] > found["woman"] + 0.05
+
+# %% [markdown]
 #
 # ## What equal regard does not mean
 #
 # - It is equality of *words that were listed*. A name, a job, a neighbourhood may stand for a
 #   group as well as its noun, and no swap of this list touches them.
 # - It equalises what the model says, not what is true, and not what follows from it.
-# - EquizeroLM makes texts kinder by choosing; of a thief it would speak as kindly.
-# - A classifier that judges texts has a bias of its own. Here it was exact, in
-#   real text it is not.
+# - EquizeroLM is kinder because it selects; kindness is not truth.
+# - A prompt without a word that is swapped is its own mirror image: there EquizeroLM is
+#   mirrored in distribution only, by a draw between branches that are one text.
+# - A classifier that judges texts has a bias of its own, as the paper says. Here it was
+#   exact, in real text it is not.
 #
 # ## Paper and here
 #
@@ -394,19 +465,19 @@ assert exact["R-EquiLM, hero"] < 0.95
 # | --- | --- | --- |
 # | model | GPT-2, 117M | a GPT-2 of two layers on a toy language; any causal model of Hugging Face |
 # | group | two words | cyclic groups of any order, and products |
-# | inverse on the output | no matter for two words | there: order three needs it |
+# | inverse on the output | makes no difference for two words | applied; order three needs it |
 # | sampling | by seeds | Gumbel noise that belongs to tokens, so that mirroring is exact |
-# | chunks | $m = 5$ tokens | the same |
+# | EquizeroLM | an appendix that is not available; $m = 5$ | our reading of the main text; $m = 5$ |
 # | regard | a BERT classifier | exact |
 # | $\lambda$-equitune | none for text | $\lambda$-EquiLM, weights from regard by a temperature |
 # | code | not to be had | `decoding.write`, `decoding.write_best` |
 #
 # ## Pitfalls
 #
-# - **One seed in every branch is no equivariance.** Noise must belong to tokens, and be
-#   swapped with them.
-# - **Cut after averaging.** The likeliest forty tokens of a branch are not those of the
-#   mean.
+# - **One seed in every branch is no equivariance.** In EquiLM noise belongs to tokens, and
+#   is swapped with them; in EquizeroLM it is the same in every branch.
+# - **Cut after averaging.** With top-k, the likeliest forty tokens of a branch are not
+#   those of the mean.
 # - **Words of several tokens cannot be swapped** token by token; `tokens_of` refuses them.
 # - **His and her.** *Her* is the counterpart of *his* and of *him*: a permutation of words has to
 #   choose.
@@ -419,8 +490,8 @@ assert exact["R-EquiLM, hero"] < 0.95
 #   vocabulary, in order two and three.
 # - EquiLM averages next-token distributions, EquizeroLM chooses chunks by regard, and
 #   $\lambda$-EquiLM lies between; a thousand texts of each were mirrored to the letter.
-# - In a language with a planted bias the plain model showed that bias, EquiLM and EquizeroLM
-#   none, and EquizeroLM more praise.
+# - In a language with a planted bias the plain model showed that bias, EquiLM spread it,
+#   EquizeroLM gave all the better share; of a difference neither showed any.
 # - Which words are swapped, left general or neutral is a choice that can be read in the
 #   texts.
 # - Equal chances of praise are a property of listed words under one judge, no more.
@@ -442,7 +513,7 @@ assert exact["R-EquiLM, hero"] < 0.95
 rings = [words.tokens_of(model.tokenizer, [people]), tokens]
 both = words.swap_of(rings, model.size)
 noise = decoding.gumbel(5, 100, model.size)
-x = he[:100]
+x = torch.cat([he[:50], north[:50]])
 one = decoding.write(model.model, x, both, 5, all_tokens, noise)
 for g in range(both.group.order):
     gx, turned = both.on_ids(g, x), moved(noise, both, g)
@@ -451,7 +522,8 @@ for g in range(both.group.order):
 print(both.group.name, "of order", both.group.order)
 
 # %% [markdown]
-# Yes: nothing in the argument asks what the group is. It costs six branches.
+# Yes: nothing in the argument asks what the group is. It costs six branches. (Each prompt
+# has a word of one factor; for one of both it takes a richer language.)
 #
 # :::{solution-end}
 # :::
@@ -490,11 +562,11 @@ for who, table in ((["man", "woman"], drawn), (people, three)):
 # :::{solution-end}
 # :::
 #
-# :::{exercise} The kindest token
+# :::{exercise} The likeliest token
 # :label: ex-text-greedy
 #
-# Without noise, decoding takes the likeliest token. Is EquiLM still exact, and is it still
-# fair?
+# Without noise, decoding takes the likeliest token. Is EquiLM still exact, and what does
+# its text say of chances?
 # :::
 #
 # :::{solution-start} ex-text-greedy
@@ -502,17 +574,20 @@ for who, table in ((["man", "woman"], drawn), (people, three)):
 # :::
 
 # %%
+greedy = {}
 for person in ("man", "woman"):
     prompts = toy.toy_prompts(person, 2)
-    plain = decoding.write(model.model, prompts, nothing, 5, all_tokens)
-    equal = decoding.write(model.model, prompts, swap, 5, all_tokens)
-    for name, ids in (("plain", plain), ("EquiLM", equal)):
+    for name, by in (("plain", nothing), ("EquiLM", swap)):
+        ids = decoding.write(model.model, prompts, by, 5, all_tokens)
+        greedy[name, person] = ids
         print(f"{name:6}", model.tokenizer.decode(ids[0]))
+assert torch.equal(
+    swap.on_ids(1, greedy["EquiLM", "man"]), greedy["EquiLM", "woman"]
+)
 
 # %% [markdown]
-# Exact, and one text for both. But the likeliest token of a mean is all or nothing: small
-# differences in chances are not averaged away, they are hidden. Fairness of chances needs
-# drawing.
+# Exact: one text for both. But of chances it says nothing: the likeliest token of a mean
+# may lead by very little, and stands for all. To speak of chances, draw.
 #
 # :::{solution-end}
 # :::

@@ -9,6 +9,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, GPT2TokenizerFast
 
 from equinb import lab
 from equinb.apps.text import experiment, pretrained, regard
+from equinb.apps.text.decoding import Sampling, gumbel, write
 from equinb.apps.text.experiment import (
     BETWEEN,
     DECODERS,
@@ -24,10 +25,12 @@ from equinb.apps.text.experiment import (
 from equinb.apps.text.pretrained import SHIPPED, load_language_model
 from equinb.apps.text.prompts import PAIRS, TASKS, prompts
 from equinb.apps.text.regard import LABELS, hub_regard, load_regard
+from equinb.lab import Job
 
 EXACT = ("EquiLM", "EquizeroLM", "lambda-EquiLM")
 FEW = TextOptions(SHIPPED[:1], tokens=6, chunk=3)
 SHORT = {"texts": 1, "tokens": 6, "chunk": 3, "mirrored": 10}
+TWO = ("gender", "race")
 QUICK = replace(EXPERIMENT.config("quick"), **SHORT)
 
 
@@ -38,7 +41,7 @@ def tiny():
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A short quick run: its rows, their manifest, and the weights that it loaded."""
+    """A short quick run: its rows, their manifest, the weights that it loaded."""
     loaded = set()
 
     def load(name):
@@ -47,6 +50,7 @@ def run(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("runs")
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(experiment, "PAIRS", {pair: PAIRS[pair] for pair in TWO})
         for module in (pretrained, regard):
             patch.setattr(module, "load_weights", load)
         rows, made = lab.run(EXPERIMENT, config=QUICK, folder=folder, progress=False)
@@ -86,7 +90,7 @@ def test_shares_sum_to_one(rows):
 def test_mirrored_to_the_letter(run):
     mirrored = run[0][run[0]["measure"] == "mirrored"]
     mirrored = mirrored.set_index(["decoder", "pair"])["value"]
-    assert len(mirrored) == len(DECODERS) * len(PAIRS)
+    assert len(mirrored) == len(DECODERS) * len(TWO)
     assert all((mirrored[decoder] == 1).all() for decoder in EXACT)
     assert mirrored["pretrained"].mean() < 0.9
 
@@ -96,6 +100,63 @@ def test_texts_that_are_kept_name_the_person(rows):
         if row["measure"] == "text":
             assert row["text"].startswith(PAIRS["gender"][row["word"]])
             assert row["label"] in LABELS
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_what_each_decoder_swaps(tiny, decoder):
+    swap = Writer(tiny, load_regard("regard-tiny"), "gender", decoder, FEW).swap
+    man, woman, he, she = (
+        tiny.tokens(word).item() for word in (" man", " woman", " he", " she")
+    )
+    assert swap.group.order == (1 if decoder == "pretrained" else 2)
+    if decoder == "pretrained":
+        return
+    assert swap.on_ids(1, torch.tensor([man, woman])).tolist() == [woman, man]
+    relaxed = decoder.startswith("R-")
+    as_it_is, swapped = [he, she], [she, he]
+    moved = swap.on_ids(1, torch.tensor([he, she])).tolist()
+    assert moved == (as_it_is if relaxed else swapped)
+    assert swap.general[[he, she]].all() == relaxed
+
+
+def test_equilm_and_its_relaxed_form(tiny):
+    x = tiny.tokens("The woman said that").expand(32, -1)
+    judge, noise = load_regard("regard-tiny"), gumbel(7, 32, tiny.size)
+    for decoder in ("pretrained", "EquiLM", "R-EquiLM"):
+        writer = Writer(tiny, judge, "gender", decoder, FEW)
+        told = (tiny.model, x, writer.swap, FEW.tokens, Sampling(), noise)
+        found = writer(x, 7)
+        relaxed = decoder == "R-EquiLM"
+        assert torch.equal(found, write(*told, relaxed=relaxed))
+        assert torch.equal(found, write(*told)) != relaxed
+
+
+def test_another_seed_writes_other_texts(run, monkeypatch):
+    monkeypatch.setattr(experiment, "DECODERS", ("pretrained",))
+    job = Job(1, {"model": SHIPPED[0], "pair": "gender"}, 1)
+    made = experiment.work(QUICK, job, "cpu", lambda done: None).rows
+    one = {row["text"] for row in made if row["measure"] == "text"}
+    other = set(run[0].loc[run[0]["decoder"] == "pretrained", "text"])
+    assert len(one - other) > 10
+
+
+def test_two_judges_count(tiny):
+    """The second has no say in what is written, and its counts are its own."""
+
+    def always(place):
+        return lambda texts: torch.eye(3)[[place] * len(texts)]
+
+    writer = Writer(tiny, always(0), "gender", "pretrained", FEW)
+    x = prompts(tiny, "gender", "man", "respect")[:2]
+    made = [writer(some[None], 0) for some in x]
+    rows = experiment.judge(writer, x, made, always(2))
+    found = {row["measure"]: row["value"] for row in rows if row["measure"] != "text"}
+    assert (found["negative"], found["positive"], found["score"]) == (1, 0, -1)
+    assert found["negative, other"] == 0
+    assert (found["positive, other"], found["score, other"]) == (1, 1)
+    assert [row["label"] for row in rows if row["measure"] == "text"] == [
+        "negative"
+    ] * 2
 
 
 def test_the_temperature_of_lambda_equilm(tiny):

@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from sklearn.preprocessing import StandardScaler
 
 from equinb import lab
-from equinb.apps.text import generations, judges
+from equinb.apps.text import generations, judges, pretrained, regard
 from equinb.apps.text.pretrained import SHIPPED, load_language_model
 from equinb.apps.text.prompts import PAIRS, TASKS
 from equinb.apps.text.regard import (
@@ -18,6 +19,7 @@ from equinb.apps.text.regard import (
     hub_regard,
     learn_regard,
     load_regard,
+    new_regression,
     score_of,
 )
 from equinb.apps.text.regard_data import FILES, labelled
@@ -130,6 +132,15 @@ def test_learning_from_lines(tiny, folder):
     assert (said == lines.labels).mean() > 0.9
 
 
+def test_one_layer_says_what_the_regression_says(tiny, folder):
+    lines, asked = labelled(), [*KIND, *UNKIND]
+    x = features(tiny, lines.texts).numpy()
+    regression = new_regression(StandardScaler()).fit(x, lines.labels)
+    expected = regression.predict_proba(features(tiny, asked).numpy())
+    found = learn_regard(tiny, lines.texts, lines.labels.tolist())(asked)
+    np.testing.assert_allclose(found.numpy(), expected, atol=1e-4)
+
+
 def test_a_classifier_of_the_hub():
     seen = []
 
@@ -208,8 +219,16 @@ def test_texts_of_a_person_and_a_task(folder):
             assert found[:2] == ["worked as love.", "worked as murder."]
 
 
-def test_quick_reads_the_first_texts(folder, tmp_path):
+def test_quick_reads_the_first_texts(folder, tmp_path, monkeypatch):
     said_by_gpt2(folder)
+    loaded = set()
+
+    def load(name):
+        loaded.add(f"assets/{name}")
+        return lab.load_weights(name)
+
+    for module in (pretrained, regard):
+        monkeypatch.setattr(module, "load_weights", load)
     quick = generations.EXPERIMENT.config("quick")
     assert 0 < quick.most < 500
     rows, made = lab.run(
@@ -220,7 +239,8 @@ def test_quick_reads_the_first_texts(folder, tmp_path):
     )
     assert set(rows["judge"]) == set(JUDGES.values())
     assert (rows["texts"] == 2).all()
-    assert set(generations.reads(quick, [0])) <= set(made.sources)
+    assert generations.reads(quick, [0]) == sorted(loaded)
+    assert loaded <= set(made.sources)
 
 
 def test_what_gpt2_said_is_not_there(folder):

@@ -102,7 +102,7 @@ for branch in swap.on_ids.orbit(x):
     print(model.tokenizer.decode(branch[0]))
 
 # %% [markdown]
-# A fair model is {term}`equivariant <equivariance>`: if it says of a man that he is a hero
+# A fair model is {term}`equivariant`: if it says of a man that he is a hero
 # with some chance, it says of a woman that she is one with the same chance. That is
 # equitune for the next token, eq. (1), and is called EquiLM {cite:p}`basu2023equituning`:
 # ask the model about both branches, undo the swap in what it says of the second, take the

@@ -86,7 +86,7 @@ assert hard["reviews-small", "itself"] < 0.9 * words
 
 # %% [markdown]
 # The larger one is well below the trigram, the tiny one only level with it. The *judge* is
-# a {term}`regard classifier <regard>`: it reads what is said of a person, not of whom, and
+# a {term}`regard classifier`: it reads what is said of a person, not of whom, and
 # gives chances of *negative*, *neutral* and *positive*. The paper's is a BERT that cannot be
 # had here. Ours is a logistic regression on features of the language model, learned from
 # the three hundred lines that Sheng et al. have labelled. How often is it right, about

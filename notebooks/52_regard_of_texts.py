@@ -107,7 +107,8 @@ assert 0.6 < right["reviews-small"] < 0.75
 # %% [markdown]
 # (Five folds, dealt five times; lines that are nearly the same stay in one fold.) Better
 # than a regression on words, far better than the most frequent label, and wrong about
-# three lines in ten. Keep that in mind below: a judge that errs blurs differences, and what
+# three lines in ten. (On features of the tiny model it is no better than the regression on
+# words; as a second judge it will do.) Keep that in mind below: a judge that errs blurs differences, and what
 # it likes is what EquizeroLM will write.
 #
 # ## Five ways to write
@@ -411,43 +412,59 @@ real, made = lab.load_result("text-generations-small")
 print(made)
 
 # %%
-real = real[real["judge"] == "regard-small"]
-real = real.pivot_table(
-    "value", ["pair", "task", "word"], "measure", sort=False
+wide = real.pivot_table(
+    "value", ["pair", "task", "word"], ["measure", "judge"], sort=False
 )
-(100 * real[LABELS]).round(1)
+(100 * wide[["positive", "negative"]]).round(1)
+
+
+# %%
+def blame(judge, pair, task, one, other):
+    """The difference in negative texts, and its interval."""
+    rows = real[(real["judge"] == judge) & (real["measure"] == "negative")]
+    rows = (
+        rows.set_index(["pair", "task", "word"]).sort_index().loc[pair, task]
+    )
+    p, count = rows["value"], rows["texts"]
+    error = 1.96 * (p * (1 - p) / count)[[one, other]].sum() ** 0.5
+    middle = p[one] - p[other]
+    return 100 * pd.Series([middle, middle - error, middle + error])
+
+
+# %%
+asked = [("race", "black", "white"), ("orientation", "gay", "straight")]
+asked += [("gender", "man", "woman")]
+found = {
+    (f"{one} - {other}", task, judge): blame(judge, pair, task, one, other)
+    for pair, one, other in asked
+    for task in prompts.TASKS
+    for judge in ("regard-small", "regard-tiny")
+}
+found = pd.DataFrame(found).T.set_axis(["mean", "low", "high"], axis=1)
+found = found.sort_index()
+found.round(1)
 
 # %% tags=["hide-cell"]
-respect = real.loc["race", "respect"]["negative"]
 theirs = paper[(paper["method"] == "GPT2") & (paper["metric"] == "negative")]
 theirs = theirs.set_index("transform")["value"]
-ours, published = (
-    respect["black"] - respect["white"],
-    theirs["Black"] - theirs["White"],
+theirs = 100 * (theirs["Black"] - theirs["White"])
+one, two = (
+    found.loc["black - white", "respect"].loc[f"regard-{n}"]
+    for n in ("small", "tiny")
 )
-error = 1.96 * (2 * 0.24 / 470) ** 0.5
-assert ours - error < published < ours + error
-assert (respect < [theirs["Black"], theirs["White"]]).all()
-
-# %% tags=["hide-cell"]
-blame = real["negative"].unstack("word")
-for task in prompts.TASKS:
-    assert (
-        blame.loc[("orientation", task), "gay"]
-        > 0.15 + blame.loc[("orientation", task), "straight"]
-    )
-    assert (
-        blame.loc[("gender", task), "man"]
-        > blame.loc[("gender", task), "woman"]
-    )
+assert 0 < one["low"] < theirs < one["high"] and two["low"] < 0 < two["mean"]
+assert (found.loc["gay - straight"]["low"] > 10).all()
+men = found.loc["man - woman"]
+assert (men["mean"] > 0).all() and (men["low"] < 0).sum() == 1
 
 # %% [markdown]
-# On race and respect, the panel of Fig. 3 that can be read, our judge finds less blame
-# than the paper's on both sides, and a difference between Black and white that agrees with
-# the published one within its interval. So the bias that the paper starts from is there,
-# under a judge of another kind. By far the largest is another: gay persons are spoken ill
-# of by GPT-2 much more often than straight ones. Of men more ill is said than of women, in
-# both tasks.
+# On race and respect, the panel of Fig. 3 that can be read, the judge that has chosen finds
+# a difference between Black and white that agrees with the published one within its
+# interval; the second judge finds a smaller one, of which nothing is inside the interval.
+# (Shares themselves can hardly be compared: the paper's judge has a fourth label, and says
+# *neutral* more often than ours.) By far the largest difference is another, and both judges
+# see it: GPT-2 speaks ill of gay persons much more often than of straight ones. Of men
+# it speaks rather worse than of women.
 #
 # ## Some of the texts
 #
@@ -507,7 +524,7 @@ for decoder in ("pretrained", "EquizeroLM"):
 # - EquizeroLM is kinder than EquiLM at no price in perplexity; a judge that has not chosen
 #   sees about half of the gain.
 # - So the paper's claims hold here in kind; their size is partly the judge's, and GPT-2's
-#   own texts show the bias that they start from.
+#   own texts show a bias, under either judge the largest against gay persons.
 #
 # ## Exercises
 #

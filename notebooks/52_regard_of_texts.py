@@ -97,7 +97,8 @@ rows, made = lab.load_result("text-regard-small")
 folds = rows[rows["measure"] == "accuracy"].groupby("judge", sort=False)[
     "value"
 ]
-pd.DataFrame({judge: lab.mean_interval(v) for judge, v in folds}).T.round(3)
+right = {judge: lab.mean_interval(v)._asdict() for judge, v in folds}
+pd.DataFrame(right).T.round(3)
 
 # %% tags=["hide-cell"]
 right = folds.mean()

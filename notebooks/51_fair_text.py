@@ -377,6 +377,16 @@ for g in (1, 2):
     assert torch.equal(ring.on_ids(g, one), two)
     print(model.tokenizer.decode(two[0]))
 
+# %%
+best = write_best(north, ring, 1)
+for g in (1, 2):
+    two = write_best(ring.on_ids(g, north), ring, 1)
+    same = (ring.on_ids(g, best) == two).all(1)
+    print(
+        f"element {g}: {int(same.sum())} of {n} texts mirrored by EquizeroLM"
+    )
+    assert same.all()
+
 # %% tags=["hide-cell"]
 for one, other in ((0, 1), (0, 2), (1, 2)):
     gaps = bias(three, people[one], people[other])

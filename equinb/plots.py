@@ -30,15 +30,22 @@ METHOD_STYLE: dict[str, dict[str, Any]] = {
 }
 
 
+#: The variant of equizero whose proxy has the wrong sign, as published.
+TURNED = "sign turned"
+
+
 def method_style(name: str) -> dict[str, Any]:
     """The style of a method, or of a variant of it, "method, variant": dashed.
+
+    The variant with its "sign turned" is dotted, its marker upside down.
 
     Example:
         >>> method_style("equizero, identity")["linestyle"]
         '--'
     """
-    method, _, variant = name.partition(",")
-    return {**METHOD_STYLE[method], "linestyle": "--" if variant else "-"}
+    method, _, variant = name.partition(", ")
+    style = {**METHOD_STYLE[method], "linestyle": "--" if variant else "-"}
+    return style | {"linestyle": ":", "marker": "v"} if variant == TURNED else style
 
 
 def use_style() -> None:
@@ -168,19 +175,19 @@ def course(ax: Axes, rows: pd.DataFrame, x: str, y: str) -> None:
 REGARD = ("#0072B2", "#BFBFBF", "#D55E00")
 
 
-def stacked(ax: Axes, shares: pd.DataFrame, colours: Sequence[str] = REGARD) -> None:
-    """Shares that sum to one, a bar a row.
+def regard_bars(ax: Axes, shares: pd.DataFrame) -> None:
+    """Shares of what is said of persons, which sum to one; a bar a row.
 
     Args:
         ax: where to draw.
-        shares: a column a part, from the left; rows are named by their index.
-        colours: one a column.
+        shares: three columns, praise first and blame last; rows are named by their
+            index.
     """
     left = np.zeros(len(shares))
     names = [
         ", ".join(name) if isinstance(name, tuple) else name for name in shares.index
     ]
-    for part, colour in zip(shares, colours, strict=True):
+    for part, colour in zip(shares, REGARD, strict=True):
         ax.barh(names, shares[part], left=left, color=colour, label=str(part))
         left = left + shares[part].to_numpy()
     ax.set_axisbelow(True)

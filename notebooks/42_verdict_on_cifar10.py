@@ -203,36 +203,19 @@ paper = paper.rename(columns=lambda step: step + 1)  # epochs that are done
 # %%
 mode = probes["model"].map({"tiny-resnet": "train", "tiny-alexnet": "eval"})
 curves = probes[(probes["mode"] == mode) & (probes["set"] == "test")]
-curves = curves[curves["method"] == curves["rule"]].pivot(
-    index=["model", "method", "seed"], columns="epoch", values="top1"
-)
+curves = curves[curves["method"] == curves["rule"]]
 CURVES = ["lambda-equitune", "equitune", *swapped.values()]
-
-
-# %%
-def draw(ax, curve, method):
-    name, _, variant = method.partition(", ")
-    style = {**plots.METHOD_STYLE[name], "ms": 4, "lw": 1.2}
-    if variant == "sign turned":
-        style |= {"marker": "v", "linestyle": ":"}
-    elif variant:
-        style["linestyle"] = "--"
-    ax.plot(curve.index, curve, label=method, **style)
-
-
-def draw_seeds(ax, table, method):
-    found = lab.intervals(table)
-    draw(ax, found["mean"], method)
-    band = {"color": ax.lines[-1].get_color(), "alpha": 0.12}
-    ax.fill_between(found.index, found["low"], found["high"], **band)
 
 
 # %% mystnb={"figure": {"name": "fig-cnn-published", "caption": "The paper's curves of Fig. 5b and 11b, and ours as published: least confidence, and the ResNet in training mode; on test images, the mean of three seeds, bands their 95 % intervals. Above ResNets, below AlexNets."}, "image": {"alt": "In all four panels lambda-equitune and equitune are at the top, equizero by entropy is below them, and equizero with its sign turned is far below. The paper's equizero by entropy is far from equitune on the ResNet and near it on the AlexNet; ours is nearer on the ResNet."}}
 figure, axes = plt.subplots(2, 2, figsize=(5.2, 6), sharex=True, sharey="row")
 for kind, (left, right) in zip(titles, axes):
     for method in CURVES:
-        draw(left, paper.loc[(kind, method)] / 100, method)
-        draw_seeds(right, curves.loc[kind, method], method)
+        style = {**plots.method_style(method), "ms": 4, "lw": 1.2}
+        published = paper.loc[(kind, method)] / 100
+        left.plot(published.index, published, label=method, **style)
+        mine = curves[(curves["model"] == kind) & (curves["method"] == method)]
+        plots.course(right, mine, "epoch", "top1")
     left.set(
         title=f"{titles[kind]}, paper", ylabel="accuracy", xlim=(0.5, 10.5)
     )
@@ -448,8 +431,7 @@ assert (anew["equizero"] - anew["equitune"] > 3).all()
 #
 # ## What validation images tell
 #
-# For each head, on its validation images (5,000 for our networks, 728 for the public
-# ones): how well a proxy orders the views, by how many
+# For each head, on its validation images: how well a proxy orders the views, by how many
 # nats the view that it takes is worse than the best (*regret*), and what each rule puts
 # right and wrong.
 

@@ -147,13 +147,12 @@ def moved(noise, by, g):
     return lambda step: by.on_logits(g, noise(step))
 
 
-def mirrored(by, noise, other=None, relaxed=False, under=swap):
-    """How many texts of gx are g of those of x."""
-    other = other or moved(noise, under, 1)
-    rest = (by, 5, all_tokens)
+def mirrored(by, noise, relaxed=False):
+    """How many texts of gx are g of those of x, for the swap."""
+    rest, swapped = (by, 5, all_tokens), moved(noise, swap, 1)
     one = decoding.write(model.model, he, *rest, noise, relaxed)
-    two = decoding.write(model.model, she, *rest, other, relaxed)
-    return (under.on_ids(1, one) == two).all(1).double().mean().item()
+    two = decoding.write(model.model, she, *rest, swapped, relaxed)
+    return (swap.on_ids(1, one) == two).all(1).double().mean().item()
 
 
 # %%
@@ -273,7 +272,7 @@ shares.round(3)
 
 # %% mystnb={"figure": {"name": "fig-toy-regard", "caption": "What is said of a man and of a woman in the toy language, in two thousand texts each. Crosses: the planted chances of praise."}, "image": {"alt": "Bars of praise, neutral and blame for man and woman under three decoders. The plain model praises the man more than twice as often as the woman; under EquiLM both bars are alike; under EquizeroLM both are alike and praise is more frequent."}}
 figure, ax = plt.subplots(figsize=(5.2, 2.6))
-plots.stacked(ax, shares[["praise", "neutral", "blame"]])
+plots.regard_bars(ax, shares[["praise", "neutral", "blame"]])
 ax.plot(planted["praise"][["man", "woman"]], [0, 1], "kx")
 ax.set_xlabel("share of texts")
 _ = figure.legend(loc="outside upper center", ncols=3)
@@ -354,8 +353,8 @@ assert praised[-1] + error < praised[0]
 
 # %% [markdown]
 # At either end it is what was measured before, within the error of a thousand texts; and
-# at every temperature all of them are mirrored to the letter. So how kind a model is made is a matter of degree; that it takes
-# no sides is not.
+# at every temperature all of them are mirrored to the letter. So how kind a model is made
+# is a matter of degree; that it takes no sides is not.
 #
 # ## Three words
 #
@@ -429,10 +428,10 @@ assert found["EquiLM, pronouns swapped"] > 0.98 and found["R-EquiLM"] > 0.98
 assert 0.4 < found["EquiLM, persons alone"] < 0.6
 
 # %% [markdown]
-# The relaxed model repairs that another way. Swapping pronouns repairs it and keeps the symmetry, as long as
-# every pronoun is about the person. What the relaxed model gives up depends on what is
-# left to it. Here is the share of mirrored texts, persons and pronouns swapped, when
-# pronouns are general, and when a word of praise is:
+# Swapping pronouns repairs that and keeps the symmetry, as long as every pronoun is about
+# the person. The relaxed model repairs it another way, and what it gives up depends on
+# what is left to it. Here is the share of mirrored texts, persons and pronouns swapped,
+# when pronouns are general, and when a word of praise is:
 
 # %%
 hero = model.tokenizer.convert_tokens_to_ids(["hero"])
@@ -457,11 +456,10 @@ for who, x in (("man", he), ("woman", she)):
 assert found["man"] > found["woman"] + 0.05
 
 # %% [markdown]
-#
 # ## What equal regard does not mean
 #
-# - It is equality of *words that were listed*. A name, a job, a neighbourhood may stand for a
-#   group as well as its noun, and no swap of this list touches them.
+# - It is equality of *words that were listed*. A name, a job, a neighbourhood may stand for
+#   a group as well as its noun, and no swap of this list touches them.
 # - It equalises what the model says, not what is true, and not what follows from it.
 # - EquizeroLM is kinder because it selects; kindness is not truth.
 # - A prompt without a word that is swapped is its own mirror image: there EquizeroLM is
@@ -489,8 +487,8 @@ assert found["man"] > found["woman"] + 0.05
 # - **Cut after averaging.** With top-k, the likeliest forty tokens of a branch are not
 #   those of the mean.
 # - **Words of several tokens cannot be swapped** token by token; `tokens_of` refuses them.
-# - **His and her.** *Her* is the counterpart of *his* and of *him*: a permutation of words has to
-#   choose.
+# - **His and her.** *Her* is the counterpart of *his* and of *him*: a permutation of words
+#   has to choose.
 # - **Report regard and mirroring.** Equal shares can hide unequal texts, and mirrored texts
 #   can be equally unkind.
 #

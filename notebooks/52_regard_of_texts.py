@@ -67,9 +67,8 @@ torch.set_num_threads(1)
 # In plain words: a language model that nobody has trained for fairness. That one has to be
 # downloaded; the command below does it. Ours is of the same architecture and smaller,
 # trained from nothing on film reviews. Beside it stands what can be had without a network,
-# a trigram with Kneser-Ney smoothing on the same tokens. In words a token that a model
-# finds as hard as a throw of so many dice, its *perplexity* on reviews that it has not
-# seen:
+# a trigram with Kneser-Ney smoothing on the same tokens. Their {term}`perplexity` on
+# reviews that they have not seen:
 
 # %%
 rows, made = lab.load_result("text-perplexity-small")
@@ -87,8 +86,8 @@ assert hard["reviews-small", "itself"] < 0.9 * words
 # %% [markdown]
 # The larger one is well below the trigram, the tiny one only level with it. The *judge* is
 # a {term}`regard classifier`: it reads what is said of a person, not of whom, and
-# gives chances of *negative*, *neutral* and *positive*. The paper's is a BERT that cannot be
-# had here. Ours is a logistic regression on features of the language model, learned from
+# gives chances of *negative*, *neutral* and *positive*. The paper's is a BERT that cannot
+# be had here. Ours is a logistic regression on features of the language model, learned from
 # the three hundred lines that Sheng et al. have labelled. How often is it right, about
 # lines that it has not seen?
 
@@ -104,13 +103,14 @@ pd.DataFrame(right).T.round(3)
 right = folds.mean()
 assert right["reviews-small"] > right.drop("reviews-small").max() + 0.03
 assert 0.6 < right["reviews-small"] < 0.75
+assert abs(right["reviews-tiny"] - right["words"]) < 0.03
 
 # %% [markdown]
 # (Five folds, dealt five times; lines that are nearly the same stay in one fold.) Better
 # than a regression on words, far better than the most frequent label, and wrong about
-# three lines in ten. (On features of the tiny model it is no better than the regression on
-# words; as a second judge it will do.) Keep that in mind below: a judge that errs blurs differences, and what
-# it likes is what EquizeroLM will write.
+# three lines in ten. (On features of the tiny model it is no better than the regression
+# on words; as a second judge it will do.) Keep that in mind below: a judge that errs
+# blurs differences, and what it likes is what EquizeroLM will write.
 #
 # ## Five ways to write
 
@@ -168,7 +168,7 @@ print(f"{int(texts)} texts")
 def draw(task):
     titles = {pair: f"{pair}, {task}" for pair in prompts.PAIRS}
     for pair, ax in plots.panels(titles, 9):
-        plots.stacked(ax, bars.loc[pair, task])
+        plots.regard_bars(ax, bars.loc[pair, task])
         ax.tick_params(axis="y", labelsize=9)
     ax.figure.legend(
         *ax.get_legend_handles_labels(), loc="outside upper center", ncols=3
@@ -203,13 +203,22 @@ assert ((race["black"] - race["white"]).abs() < 2).all()
 
 # %%
 paper = lab.paper_values("fig3-race-respect")
-paper.pivot_table("value", ["method", "transform"], "metric", sort=False)
+table = paper.pivot_table(
+    "value", ["method", "transform"], "metric", sort=False
+)
+table
+
+# %% tags=["hide-cell"]
+kind = table["positive"].groupby("method").mean()
+gain = pairs["EquizeroLM"] - pairs["EquiLM"]
+assert 100 * (kind["EquizeroGPT2"] - kind["EquiGPT2"]) > gain.max()
+assert 100 * kind["GPT2"] < pairs["pretrained"].min()
 
 # %% [markdown]
 # The same picture by another model and another judge. The plain model has a bias (not
 # between Black and white, of whom film reviews say little); EquiLM is in the middle
 # between its two bars; EquizeroLM is alike for both and has more praise. In the paper the
-# gain of EquizeroLM is larger, on a model whose texts are less kind to begin with.
+# gain of EquizeroLM is larger, on a model of whose texts fewer are kind to begin with.
 #
 # ## Fairer?
 #
@@ -219,7 +228,8 @@ paper.pivot_table("value", ["method", "transform"], "metric", sort=False)
 
 # %%
 share = bars["positive"].unstack("word")
-n = 500
+n = int(rows[rows["measure"] == "positive"]["texts"].iloc[0])
+print(f"{n} texts a bar")
 
 
 def gap(pair, one, other):
@@ -245,6 +255,7 @@ apart = (gaps["low"] > 0) | (gaps["high"] < 0)
 apart.groupby("decoder", sort=False).sum().to_frame("clear, of six")
 
 # %% tags=["hide-cell"]
+assert n == 500 and (rows["texts"].dropna() >= n).all()
 clear = apart.groupby("decoder").sum()
 assert clear["pretrained"] == 3 and clear.drop("pretrained").sum() == 0
 assert apart.xs("pretrained", level="decoder")["straight - gay"].all()
@@ -259,8 +270,8 @@ assert (
 # %% [markdown]
 # The plain model's bias is clear in three of the six: straight persons are spoken of
 # better than gay ones in both tasks, and men better than women where it is about work.
-# Under none of the others a difference is clear of nothing. (Under EquiLM two bars are
-# equal in distribution, not in these five hundred texts.)
+# Under none of the others is a difference clear of zero. (Under EquiLM two bars are equal
+# in distribution, not in these five hundred texts.)
 #
 # Equal shares are the weaker check. A thousand texts of each decoder and pair were written
 # again with the words swapped (and the noise, where it belongs to tokens). The share that
@@ -316,7 +327,7 @@ assert (fall["EquizeroLM"] < fall["EquiLM"] - 4).all()
 # The judge that counts here is the one that has chosen, as in the paper. So part of
 # the gain may be its errors: of two branches the one is taken about which it errs to the
 # kind side. A second judge, on features of the tiny model, has chosen nothing (and is
-# right a little less often):
+# right less often):
 
 # %%
 judges = {}
@@ -361,8 +372,8 @@ assert (quality / quality.loc["pretrained"] - 1).abs().max(axis=None) < 0.03
 # > simply gets replaced by 'gay', the regard scores are very different. This shows the
 # > presence of bias in the regard classifier itself" {cite:p}`basu2023efficient`
 #
-# Ours reads only what follows the person, so it cannot tell *straight* from *gay* there. But
-# a text goes on, and says *he* and *his*. Swap those in every text that was kept, and
+# Ours reads only what follows the person, so it cannot tell *straight* from *gay* there.
+# But a text goes on, and says *he* and *his*. Swap those in every text that was kept, and
 # compare what the judge says of both:
 
 # %%
@@ -455,17 +466,21 @@ one, two = (
 )
 assert 0 < one["low"] < theirs < one["high"] and two["low"] < 0 < two["mean"]
 assert (found.loc["gay - straight"]["low"] > 10).all()
+assert (
+    found["mean"].drop("gay - straight").max()
+    < found.loc["gay - straight"]["mean"].min()
+)
 men = found.loc["man - woman"]
 assert (men["mean"] > 0).all() and (men["low"] < 0).sum() == 1
 
 # %% [markdown]
-# On race and respect, the panel of Fig. 3 that can be read, the judge that has chosen finds
-# a difference between Black and white that agrees with the published one within its
-# interval; the second judge finds a smaller one, of which nothing is inside the interval.
-# (Shares themselves can hardly be compared: the paper's judge has a fourth label, and says
-# *neutral* more often than ours.) By far the largest difference is another, and both judges
-# see it: GPT-2 speaks ill of gay persons much more often than of straight ones. Of men
-# it speaks rather worse than of women.
+# On race and respect, the panel of Fig. 3 that can be read, the judge that has chosen
+# finds a difference between Black and white that agrees with the published one within its
+# interval; the second judge finds a smaller one, whose interval contains zero. (Shares
+# themselves can hardly be compared: the paper's judge has a fourth label.) By far the
+# largest difference is another, and both judges see it: GPT-2 speaks ill of gay persons
+# much more often than of straight ones. Of men it speaks rather worse than of women, not
+# clearly in every row.
 #
 # ## Some of the texts
 #
@@ -493,7 +508,7 @@ for decoder in ("pretrained", "EquizeroLM"):
 # | intervals | none | for every difference |
 # | EquizeroLM | algorithm and code not to be had | chunks of five tokens, the best of both branches |
 # | between | none | $\lambda$-EquiLM |
-# | mirroring | not reported | counted, a thousand texts a decoder |
+# | mirroring | not reported | counted, a thousand texts a decoder and pair |
 # | quality | said to be high | perplexity and different pairs |
 #
 # The paper's models, and a regard classifier of Hugging Face's hub (half a gigabyte each):
@@ -504,20 +519,20 @@ for decoder in ("pretrained", "EquizeroLM"):
 #
 # ## Pitfalls
 #
-# - **A judge that is wrong three times in ten** sees half of a difference. Print its accuracy
-#   beside the bars.
+# - **A judge that is wrong three times in ten** sees a part of a difference. Print its
+#   accuracy beside the bars.
 # - **The judge that chooses should not be the judge that counts**, or part of the gain is
 #   its own error.
 # - **Equal bars are not equal texts.** Count mirror images.
-# - **Same seeds, same texts.** With common noise a difference of exactly nothing says that the
-#   texts were the same, not that the model is fair to the last digit.
+# - **Same seeds, same texts.** With common noise a difference of exactly nothing says that
+#   the texts were the same, not that the model is fair to the last digit.
 # - **Pronouns**: where they are not swapped, a man who *had a job as a nurse* goes on as
 #   *she*.
 #
 # ## Recap
 #
-# - Any causal language model is decoded by the five methods; ours is small, and better than a
-#   trigram.
+# - Any causal language model is decoded by the five methods; ours is small, and better
+#   than a trigram.
 # - A regard classifier can be learned from three hundred lines, is wrong about three in ten,
 #   and has a side.
 # - Figures 3 and 9: a clear bias in three of six comparisons for the plain model, in none
@@ -575,11 +590,10 @@ for tau in (1e-3, 0.1, 0.5, torch.inf):
 pd.Series(scores).round(3)
 
 # %% tags=["hide-cell"]
-assert scores[1e-3] > scores[torch.inf]
+assert pd.Series(scores).is_monotonic_decreasing
 
 # %% [markdown]
-# The colder, the kinder. The temperature is in units of the judge's score, and where it
-# begins to matter is where the branches' scores differ.
+# The colder, the kinder, in these sixty texts.
 #
 # :::{solution-end}
 # :::
@@ -625,5 +639,5 @@ for g in range(both.group.order):
 #
 # ## What next
 #
-# So far all groups were finite, and what they act on came in a few orientations or words.
-# What is left of this book is about groups that are not: rotations by any angle.
+# So far all groups were finite. For those that are not, such as rotations by any angle,
+# the package has `equinb.canonical`: [](../book/api.md).

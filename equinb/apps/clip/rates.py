@@ -3,8 +3,8 @@
     equinb run clip-rates --preset quick             # a CLIP of signs, 50 steps
     equinb run clip-rates --preset small --seeds 0-2 # the same, 2,000 steps
 
-A tenth and ten times the rate of `clip-finetuning`; what does not learn from the rate
-is left out, all else is as there.
+A tenth and ten times the rate of `clip-finetuning`; lambda-equitune is left out, all
+else is as there.
 """
 
 from __future__ import annotations

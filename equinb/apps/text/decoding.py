@@ -1,6 +1,6 @@
 """Decoding that respects a swap of words: EquiLM, R-EquiLM, EquizeroLM, R-EquizeroLM.
 
-And lambda-EquiLM, which lies between the two.
+And lambda-EquiLM, which lies between EquiLM and EquizeroLM.
 
 A batch holds the orbit of every text: row `(g, b)` is text `b` as the element `g` puts
 it. EquiLM is a processor of scores, which Hugging Face's own `generate` takes as well.

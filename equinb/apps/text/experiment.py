@@ -1,7 +1,7 @@
 """The experiment `text`: what models say of whom, under six ways to decode.
 
     equinb run text --preset quick              # the smallest model, few texts
-    equinb run text --preset small              # 30,000 texts (Fig. 3 and 9)
+    equinb run text --preset small              # 36,000 texts (Fig. 3 and 9)
     equinb run text --preset paper --device cuda
 
 Every text begins with a person and a context. What follows is judged by a regard

@@ -9,7 +9,6 @@ learned from are left out.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +17,7 @@ from equinb.apps.text.experiment import shares
 from equinb.apps.text.pretrained import weights_name
 from equinb.apps.text.prompts import PAIRS, TASKS
 from equinb.apps.text.regard import JUDGES, load_regard, regard_name
-from equinb.apps.text.regard_data import labelled
+from equinb.apps.text.regard_data import labelled, words_of
 from equinb.lab import Experiment, Job, Made, Report, data_file
 
 FILE = "regard/gpt2_generations.tsv"
@@ -49,13 +48,13 @@ def jobs(options: GenerationOptions, seeds: Sequence[int]) -> list[Job]:
 def work(options: GenerationOptions, job: Job, device: str, report: Report) -> Made:
     """Judge the texts of each person and task."""
     judge = load_regard(str(job.settings["judge"])).to(device)
-    seen = {_words(text) for text in labelled().texts}
+    seen = {words_of(text) for text in labelled().texts}
     rows: list[dict[str, Any]] = []
     for done, task in enumerate(TASKS, 1):
         for pair, people in PAIRS.items():
             for word, subject in people.items():
                 said = generations(subject, task)[: options.most]
-                new = [text for text in said if _words(text) not in seen]
+                new = [text for text in said if words_of(text) not in seen]
                 found = {**shares(judge(new)), "left out": float(len(said) - len(new))}
                 told = {"pair": pair, "word": word, "task": task, "texts": len(new)}
                 rows.extend(
@@ -80,10 +79,6 @@ def generations(subject: str, task: str) -> list[str]:
     starts = tuple(f"{subject} {context}" for context in TASKS[task])
     lines = file.read_text(encoding="utf-8").splitlines()
     return [line[len(subject) + 1 :] for line in lines if line.startswith(starts)]
-
-
-def _words(text: str) -> str:
-    return " ".join(re.findall(r"\w+", text.lower()))
 
 
 def reads(options: GenerationOptions, seeds: Sequence[int]) -> Iterable[str]:

@@ -45,7 +45,7 @@ def labelled() -> Labelled:
         "train.tsv, dev.tsv and test.tsv"
     )
     folder = data_folder("regard", how)
-    found: dict[str, tuple[str, int]] = {}
+    found: dict[tuple[str, ...], tuple[str, int]] = {}
     for name in FILES:
         file = folder / f"{name}.tsv"
         if not file.exists():
@@ -54,7 +54,7 @@ def labelled() -> Labelled:
             label, text = line.split("\t", 1)
             if int(label) in PLACES:
                 plain = re.sub(r"^XYZ\s+", "", text.strip())
-                found.setdefault(" ".join(_words(plain)), (plain, PLACES[int(label)]))
+                found.setdefault(words_of(plain), (plain, PLACES[int(label)]))
     texts = [text for text, _ in found.values()]
     return Labelled(
         texts, np.array([label for _, label in found.values()]), _kin(texts)
@@ -62,12 +62,18 @@ def labelled() -> Labelled:
 
 
 def _kin(texts: list[str]) -> npt.NDArray[np.int64]:
-    words = [set(_words(text)) for text in texts]
+    words = [set(words_of(text)) for text in texts]
     shared = np.array([[len(a & b) / len(a | b) for b in words] for a in words])
     _, kin = connected_components(shared > KIN, directed=False)
     found: npt.NDArray[np.int64] = kin.astype(np.int64)
     return found
 
 
-def _words(text: str) -> list[str]:
-    return re.findall(r"\w+", text.lower())
+def words_of(text: str) -> tuple[str, ...]:
+    """The words of a text, in small letters: lines with the same words are one line.
+
+    Example:
+        >>> words_of("Was known for: KINDNESS.")
+        ('was', 'known', 'for', 'kindness')
+    """
+    return tuple(re.findall(r"\w+", text.lower()))

@@ -73,6 +73,8 @@ glyphs = clip.load_data("glyphs")
 model = clip.load_clip("glyph-resnet")
 train = glyphs.split("train", model.preprocess)
 test = glyphs.split("test", model.preprocess)
+
+# %%
 text = model.classifier(glyphs.classes, glyphs.templates)
 head = clip.Similarity(text, model.scale)
 turn = clip.action("rot90")

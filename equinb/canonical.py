@@ -46,7 +46,7 @@ def rotate(matrices: Tensor, x: Tensor) -> Tensor:
             f"Matrices of {n} rows act on vectors of {n} numbers along the last axis, "
             f"(N, ..., {n}); got shape {tuple(x.shape)}."
         )
-    flat = x.reshape(len(x), -1, x.shape[-1])
+    flat = x[:, None] if x.ndim == 2 else x.flatten(1, -2)
     return (flat @ matrices.to(x).transpose(-1, -2)).reshape(x.shape)
 
 
@@ -343,41 +343,52 @@ def gram_schmidt(
 class LearnedFrame(nn.Module):
     r"""The frame of vectors that a small network makes of a cloud: learned h.
 
-    $v_j(x) = \sum_p \varphi_j(|p|) \, p$ over the points about their mean, with one
-    network $\varphi$ on distances; these turn with the cloud. `gram_schmidt` makes a
-    frame of them, and gradients pass through it. Where the terms of a sum cancel, as in
-    a cloud that is its own mirror image through the middle, there is no frame.
+    $v_j(x) = \sum_p \varphi_j(p) \, p + \psi_j(p) \, C p$ over the points about their
+    mean, with C their covariance and one network for $\varphi$ and $\psi$, which reads
+    $|p|$ and $|C p|$; these vectors turn with the cloud. `gram_schmidt` makes a frame
+    of them, and gradients pass through it. Where the terms of a sum cancel, as in a
+    cloud that is its own mirror image through the middle, there is no frame.
 
     Args:
         n: the dimension of space.
         hidden: the width of the network.
         mirrors: frames of O(n) instead of SO(n).
+        least: see `gram_schmidt`.
 
     Example:
         >>> LearnedFrame()(torch.randn(5, 100, 3)).shape
         torch.Size([1, 5, 3, 3])
     """
 
-    def __init__(self, n: int = 3, hidden: int = 32, mirrors: bool = False) -> None:
+    def __init__(
+        self,
+        n: int = 3,
+        hidden: int = 32,
+        mirrors: bool = False,
+        least: float = LEAST_GAP,
+    ) -> None:
         super().__init__()
-        self.mirrors = mirrors
+        self.mirrors, self.least = mirrors, least
         self.net = nn.Sequential(
-            nn.Linear(1, hidden), nn.SiLU(), nn.Linear(hidden, n - 1)
+            nn.Linear(2, hidden), nn.SiLU(), nn.Linear(hidden, 2 * (n - 1))
         ).double()
 
     def forward(self, x: Tensor) -> Tensor:
         """`(A, B, n, n)`, float64, from `(B, points, n)`."""
         vectors, size = self.vectors(x)
-        return gram_schmidt(vectors, self.mirrors, size)
+        return gram_schmidt(vectors, self.mirrors, size, self.least)
 
     def vectors(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """`(B, n - 1, n)`: the vectors; `(B,)`: their length if nothing cancelled."""
         points = _cloud(x)
-        distance = points.norm(dim=-1, keepdim=True)
-        size = distance.mean(1, keepdim=True).clamp_min(1e-30)
-        weights = self.net(distance / size)  # (B, points, n - 1)
-        vectors: Tensor = weights.mT @ points / size / points.shape[1]
-        terms = (weights.abs() * distance / size).mean(1)  # (B, n - 1)
+        radius = points.norm(dim=-1).mean(1)[:, None, None].clamp_min(1e-30)
+        points = points / radius
+        moved = points @ (points.mT @ points) / points.shape[1]  # C p
+        both = torch.stack([points, moved], 2)  # (B, points, 2, n)
+        lengths = both.norm(dim=-1)  # (B, points, 2)
+        weights = self.net(lengths).unflatten(-1, (2, -1))  # (B, points, 2, n - 1)
+        vectors = torch.einsum("bpsj,bpsn->bjn", weights, both) / points.shape[1]
+        terms = (weights.abs() * lengths[..., None]).sum(2).mean(1)  # (B, n - 1)
         return vectors, terms.detach().amax(-1)
 
 
@@ -387,6 +398,7 @@ def check_continuous(
     act_out: MatrixAction,
     x: Tensor,
     matrices: Tensor,
+    at_once: int = 100,
 ) -> Report:
     """Measure how far $f(gx)$ is from $g f(x)$ for elements of a continuous group.
 
@@ -396,6 +408,7 @@ def check_continuous(
         act_out: how they act on its output.
         x: `(B, ...)`, a batch, in the dtype to be checked.
         matrices: `(m, n, n)`, the elements to try, such as `random_rotations(1000)`.
+        at_once: how many elements go through the function in one batch.
 
     Returns:
         The greatest error over all elements, relative to the greatest $|f(x)|$.
@@ -410,10 +423,12 @@ def check_continuous(
         y = function(x)
         scale = y.abs().max().double()
         worst = 0.0
-        for g in matrices:
-            one = g.expand(len(x), *g.shape)
-            gap = function(act_in(one, x)).double() - act_out(one, y).double()
-            worst = max(worst, float(gap.abs().max() / scale))
+        for some in matrices.split(at_once):
+            g = some.repeat_interleave(len(x), 0)
+            moved = function(act_in(g, x.repeat(len(some), *[1] * (x.ndim - 1))))
+            expected = act_out(g, y.repeat(len(some), *[1] * (y.ndim - 1)))
+            gap = (moved.double() - expected.double()).abs().max()
+            worst = max(worst, float(gap / scale))
     kind = str(y.dtype).removeprefix("torch.")
     title = f"equivariance to {len(matrices)} matrices, {kind}"
     return Report(title, {"greatest": worst}, TOLERANCE.get(y.dtype, 0.0))

@@ -30,6 +30,8 @@ EXPERIMENTS = {
     "clip-glyphs": "equinb.apps.clip.glyph_clips",
     "clip-importance": "equinb.apps.clip.labels",
     "clip-tiny": "equinb.apps.clip.tiny_clips",
+    "clouds": "equinb.apps.clouds.experiment",
+    "clouds-pretraining": "equinb.apps.clouds.pretraining",
     "text": "equinb.apps.text.experiment",
     "text-perplexity": "equinb.apps.text.perplexity",
     "text-regard": "equinb.apps.text.judges",

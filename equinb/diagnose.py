@@ -25,7 +25,7 @@ from equinb.symmetrized import Orbit, TensorMap, Weighting
 #: Inputs on which the equivariance error is measured.
 FEW = 8
 #: An element moves a class if the other gets this probability, there and back.
-MOST = 0.6
+MOST = 2 / 3
 
 Candidates = Mapping[str, tuple[Action, Action]]
 
@@ -132,16 +132,19 @@ def _examine(
         name,
         G,
         dict(zip(G.elements, changed.tolist(), strict=True)),
-        {
-            H.name: float(changed[[g for g in H.members if g != G.identity]].mean())
-            for H in subgroups(G)[1:]
-        },
+        {H.name: _mean_of_others(changed, H) for H in subgroups(G)[1:]},
         before,
         after,
         gains,
         moved,
         _explained(orbit, loss, differs, labels),
     )
+
+
+def _mean_of_others(changed: Tensor, H: FiniteGroup) -> float:
+    """The mean over the elements of a subgroup that change something."""
+    others = [g for i, g in enumerate(H.members) if i != H.identity]
+    return float(changed[others].mean())
 
 
 def _gain(answer: Tensor, said: Tensor, labels: Tensor, share: Tensor, e: int) -> Gain:
@@ -159,8 +162,10 @@ def _gain(answer: Tensor, said: Tensor, labels: Tensor, share: Tensor, e: int) -
     gained = (share * right).sum(0)
     n = len(gained)
     error = float(gained.std()) / n**0.5 if n > 1 else float("inf")
-    cost = float((answer != said[e]).double().mean())
-    return Gain(float(gained.mean()), error, cost)
+    own = said[e]
+    kept = share * ((answer == own).double() - (said == own).double())
+    cost = float((answer != own).double().mean())
+    return Gain(float(gained.mean()), error, float(kept.sum(0).mean()), cost)
 
 
 def _labels(
@@ -222,7 +227,8 @@ def _answer(orbit: Orbit, weighting: Weighting) -> Tensor:
     """`(B,)`: the class that the symmetrized model gives."""
     orbit.scores, orbit.weights = weighting(orbit)
     y = weighting.combine(orbit)
-    return (y if orbit.head is None else orbit.head(y)).argmax(-1)
+    logits: Tensor = y if orbit.head is None else orbit.head(y)
+    return logits.argmax(-1)
 
 
 def _carried_back(orbit: Orbit) -> Tensor:

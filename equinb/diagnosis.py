@@ -21,11 +21,13 @@ class Gain:
     Attributes:
         gain: the accuracy after symmetrizing, less that before, as a share of inputs.
         error: its standard error, from the spread over the inputs.
+        kept: what the gain would be if no class had moved.
         cost: the share of untouched inputs whose answer the method changes.
     """
 
     gain: float
     error: float
+    kept: float
     cost: float
 
 
@@ -154,13 +156,14 @@ class Diagnosis:
 
     def _moves(self, found: Finding) -> str:
         """Which classes the elements move, one line a candidate."""
-        parts = [
-            f"{m.element} takes {self._called(m.source)} to {self._called(m.target)}"
-            for m in found.moved
-        ]
-        more = len(parts) - NAMED
+        by_element: dict[str, list[str]] = {}
+        for m in found.moved[:NAMED]:
+            pair = f"{self._called(m.source)} to {self._called(m.target)}"
+            by_element.setdefault(m.element, []).append(pair)
+        parts = [f"{g} takes {', '.join(pairs)}" for g, pairs in by_element.items()]
+        more = len(found.moved) - NAMED
         rest = f", and {more} more" if more > 0 else ""
-        return f"{found.name}: {', '.join(parts[:NAMED])}{rest}; the task lacks these."
+        return f"{found.name}: {'; '.join(parts)}{rest}. The task lacks these."
 
     def _called(self, label: int) -> str:
         return self.classes[label] if self.classes else f"class {label}"

@@ -90,7 +90,8 @@ def work(options: SymmetryOptions, job: Job, device: str, report: Report) -> Mad
             gain = finding.gains[method]
             rows.append({**told, "method": method, "pretrained": plain})
             rows[-1] |= {"expected": gain.gain, "error": gain.error}
-            rows[-1] |= {"cost": gain.cost, "measured": accuracy - plain}
+            rows[-1] |= {"kept": gain.kept, "cost": gain.cost}
+            rows[-1]["measured"] = accuracy - plain
     report(1)
     return Made(rows)
 
@@ -135,21 +136,26 @@ def pairs_of(rows: pd.DataFrame) -> pd.DataFrame:
 
     A pair counts as one that the diagnosis applies to if it does for every seed.
     """
-    means = dict.fromkeys(("pretrained", "expected", "measured", "pose"), "mean")
+    numbers = ("pretrained", "expected", "kept", "measured", "pose")
+    means = dict.fromkeys(numbers, "mean")
     both = {"applies": "all", "lacks": "all"}
     keys = ["model", "group", "method"]
     table: pd.DataFrame = rows.groupby(keys, sort=False).agg(means | both)
     return table.reset_index()
 
 
-def rank_correlation(pairs: pd.DataFrame, seed: int = 0) -> Interval:
-    """Spearman's rho of expected and measured gains, with a 95 % bootstrap interval.
+def rank_correlation(
+    pairs: pd.DataFrame, of: str = "expected", seed: int = 0
+) -> Interval:
+    """Spearman's rho of foretold and measured gains, with a 95 % bootstrap interval.
 
     Pairs of one model are no independent witnesses: the bootstrap draws models, each
     with all its pairs.
 
     Args:
         pairs: from `pairs_of`, or some of its rows.
+        of: the column with what is foretold; "kept" for what would be, if no class that
+            has moved were seen.
         seed: of the draws.
 
     Returns:
@@ -166,7 +172,7 @@ def rank_correlation(pairs: pd.DataFrame, seed: int = 0) -> Interval:
         )
 
     def rho(table: pd.DataFrame) -> float:
-        return float(spearmanr(table["expected"], table["measured"]).statistic)
+        return float(spearmanr(table[of], table["measured"]).statistic)
 
     random = np.random.default_rng(seed)
     parts = [part for _, part in pairs.groupby("model", sort=False)]

@@ -136,8 +136,8 @@ def carried(signs: str, G: FiniteGroup, classes: int | None = None) -> Tensor:
     """
     table = torch.arange(classes or len(signs)).repeat(G.order, 1)
     for g, element in enumerate(G.elements):
-        for one, other in MOVES.get(element, ()):
-            if one in signs and other in signs:
-                a, b = signs.index(one), signs.index(other)
-                table[g, [a, b]] = torch.tensor([b, a])
+        for pair in MOVES.get(element, ()):
+            if all(sign in signs for sign in pair):
+                there = torch.tensor([signs.index(sign) for sign in pair])
+                table[g, there] = there.flip(0)
     return table

@@ -54,9 +54,10 @@ def diagnose(
     the agreement of the symmetrized model with these labels, less that of the model,
     over the orbits of all inputs.
 
-    It cannot see more than the model does. Two classes that are always taken for each
-    other count as moved, and where the model knows all poses alike, as agents do, there
-    is no answer to trust: see `Finding.pose`.
+    It cannot see more than the model does. Its errors on $x$ itself are taken for right
+    answers; two classes that are always taken for each other count as moved; and where
+    the model knows all poses alike, as agents do, there is no answer to trust: see
+    `Finding.pose`.
 
     Args:
         model: from `(N, ...)` to logits `(N, classes)`, or features for the head; in
@@ -235,8 +236,9 @@ def _carried_back(orbit: Orbit) -> Tensor:
     """`(|G|, B, classes)`: the logits of every view, carried back."""
     if orbit.head is None:
         return orbit.aligned
-    flat: Tensor = orbit.head(orbit.aligned.flatten(0, 1))
-    return flat.unflatten(0, orbit.aligned.shape[:2])
+    made = orbit.head(orbit.aligned.flatten(0, 1))
+    logits: Tensor = made.unflatten(0, orbit.aligned.shape[:2])
+    return logits
 
 
 def _logits(y: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 
 from equinb.apps.clip.model import weights_name as clip_weights
 from equinb.apps.cnn.backbones import SIGNS
@@ -171,17 +172,19 @@ def rank_correlation(
             f"A rank correlation needs at least three pairs; got {len(pairs)}."
         )
 
-    def rho(table: pd.DataFrame) -> float:
-        return float(spearmanr(table[of], table["measured"]).statistic)
+    def rho(values: NDArray[np.float64]) -> float:
+        return float(spearmanr(*values.T).statistic)
 
     random = np.random.default_rng(seed)
-    parts = [part for _, part in pairs.groupby("model", sort=False)]
+    values = pairs[[of, "measured"]].to_numpy(dtype=np.float64)
+    places = pairs.groupby("model", sort=False).indices.values()
+    parts = [values[rows] for rows in places]
     drawn = [
-        rho(pd.concat([parts[i] for i in random.integers(len(parts), size=len(parts))]))
-        for _ in range(DRAWS)
+        rho(np.concatenate([parts[i] for i in chosen]))
+        for chosen in random.integers(len(parts), size=(DRAWS, len(parts)))
     ]
     low, high = np.nanpercentile(drawn, [2.5, 97.5])
-    return Interval(rho(pairs), float(low), float(high))
+    return Interval(rho(values), float(low), float(high))
 
 
 def reads(options: SymmetryOptions, seeds: Sequence[int]) -> Iterable[str]:

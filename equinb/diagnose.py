@@ -26,6 +26,8 @@ from equinb.symmetrized import Orbit, TensorMap, Weighting
 FEW = 8
 #: An element moves a class if the other gets this probability, there and back.
 MOST = 2 / 3
+#: Of fewer inputs than this, a class says nothing about where it goes.
+LEAST = 8
 
 Candidates = Mapping[str, tuple[Action, Action]]
 
@@ -57,7 +59,7 @@ def diagnose(
     It cannot see more than the model does. Its errors on $x$ itself are taken for right
     answers; two classes that are always taken for each other count as moved; and where
     the model knows all poses alike, as agents do, there is no answer to trust: see
-    `Finding.pose`.
+    `Finding.pose`. Of fewer than eight inputs a class is not said to move.
 
     Args:
         model: from `(N, ...)` to logits `(N, classes)`, or features for the head; in
@@ -185,8 +187,10 @@ def _labels(
     own = said[G.identity]
     labels, moved = own.repeat(G.order, 1), []
     p = raw.double().softmax(-1)
+    known, count = (found.tolist() for found in own.unique(return_counts=True))
     # For each class the mean over its inputs: (group, classes).
-    goes = {c: p[:, own == c].mean(1) for c in own.unique().tolist()}
+    enough = [c for c, n in zip(known, count, strict=True) if n >= LEAST]
+    goes = {c: p[:, own == c].mean(1) for c in enough}
     for c, told in goes.items():
         here = own == c
         there, target = told.max(1)

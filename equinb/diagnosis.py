@@ -163,7 +163,7 @@ class Diagnosis:
         parts = [f"{g} takes {', '.join(pairs)}" for g, pairs in by_element.items()]
         more = len(found.moved) - NAMED
         rest = f", and {more} more" if more > 0 else ""
-        return f"{found.name}: {'; '.join(parts)}{rest}. The task lacks these."
+        return f"{found.name}: {'; '.join(parts)}{rest}: the task seems to lack it."
 
     def _called(self, label: int) -> str:
         return self.classes[label] if self.classes else f"class {label}"

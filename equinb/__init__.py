@@ -8,6 +8,7 @@
     f = eq.CanonicalLambda(model, frame, act_in, act_out, net)        # eq. (5), (6)
     y, orbit = f(x, return_orbit=True)
     eq.check_equivariance(f, turn, same, x)
+    print(eq.diagnose(model, x, {"turns": (turn, same)}))             # which to try
 
 The methods are those of Basu et al., *Efficient Equivariant Transfer Learning from
 Pretrained Models* (NeurIPS 2023). Only torch and numpy are imported here; what a
@@ -29,10 +30,13 @@ from equinb.actions import (
 )
 from equinb.canonical import CanonicalLambda
 from equinb.check import Report, check_action, check_equivariance, check_group
+from equinb.diagnose import diagnose
+from equinb.diagnosis import Diagnosis, Finding
 from equinb.equitune import Equitune, Uniform
 from equinb.equizero import ArgMin, Equizero
 from equinb.groups import FiniteGroup, cyclic, dihedral, direct_product, symmetric
 from equinb.lambda_equitune import LambdaEquitune, Learned
+from equinb.lattices import lattice, subgroups
 from equinb.symmetrized import Orbit, Symmetrized, Weighting
 
 __version__ = "0.1.0"
@@ -41,8 +45,10 @@ __all__ = [
     "Action",
     "ArgMin",
     "CanonicalLambda",
+    "Diagnosis",
     "Equitune",
     "Equizero",
+    "Finding",
     "FiniteGroup",
     "Flip",
     "LambdaEquitune",
@@ -65,8 +71,11 @@ __all__ = [
     "check_equivariance",
     "check_group",
     "cyclic",
+    "diagnose",
     "dihedral",
     "direct_product",
+    "lattice",
     "losses",
+    "subgroups",
     "symmetric",
 ]

@@ -32,6 +32,7 @@ EXPERIMENTS = {
     "clip-tiny": "equinb.apps.clip.tiny_clips",
     "clouds": "equinb.apps.clouds.experiment",
     "clouds-pretraining": "equinb.apps.clouds.pretraining",
+    "symmetries": "equinb.apps.symmetries.experiment",
     "text": "equinb.apps.text.experiment",
     "text-perplexity": "equinb.apps.text.perplexity",
     "text-regard": "equinb.apps.text.judges",

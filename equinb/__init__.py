@@ -6,6 +6,7 @@
     f = eq.Equizero(model, turn, same, loss=eq.losses.neg_max_prob)   # eq. (2)
     f = eq.LambdaEquitune(model, turn, same, net)                     # eq. (4)
     f = eq.CanonicalLambda(model, frame, act_in, act_out, net)        # eq. (5), (6)
+    f = eq.Routed(model, turn, same, router, k=1)                     # fewer passes
     y, orbit = f(x, return_orbit=True)
     eq.check_equivariance(f, turn, same, x)
 
@@ -29,10 +30,13 @@ from equinb.actions import (
 )
 from equinb.canonical import CanonicalLambda
 from equinb.check import Report, check_action, check_equivariance, check_group
+from equinb.cosets import OverCosets, right_cosets
+from equinb.distinct import Cached, Distinct
 from equinb.equitune import Equitune, Uniform
 from equinb.equizero import ArgMin, Equizero
 from equinb.groups import FiniteGroup, cyclic, dihedral, direct_product, symmetric
 from equinb.lambda_equitune import LambdaEquitune, Learned
+from equinb.routed import Route, Routed
 from equinb.symmetrized import Orbit, Symmetrized, Weighting
 
 __version__ = "0.1.0"
@@ -40,7 +44,9 @@ __version__ = "0.1.0"
 __all__ = [
     "Action",
     "ArgMin",
+    "Cached",
     "CanonicalLambda",
+    "Distinct",
     "Equitune",
     "Equizero",
     "FiniteGroup",
@@ -49,12 +55,15 @@ __all__ = [
     "Learned",
     "Matrix",
     "Orbit",
+    "OverCosets",
     "Permutation",
     "Product",
     "Relabel",
     "Report",
     "Restriction",
     "Rot90",
+    "Route",
+    "Routed",
     "SignedPermutation",
     "Symmetrized",
     "Trivial",
@@ -68,5 +77,6 @@ __all__ = [
     "dihedral",
     "direct_product",
     "losses",
+    "right_cosets",
     "symmetric",
 ]

@@ -30,6 +30,7 @@ EXPERIMENTS = {
     "clip-glyphs": "equinb.apps.clip.glyph_clips",
     "clip-importance": "equinb.apps.clip.labels",
     "clip-tiny": "equinb.apps.clip.tiny_clips",
+    "fewer": "equinb.apps.fewer.experiment",
     "text": "equinb.apps.text.experiment",
     "text-perplexity": "equinb.apps.text.perplexity",
     "text-regard": "equinb.apps.text.judges",

@@ -268,6 +268,13 @@ def test_a_subject_needs_a_chapter():
         load_subject("rl/cartpole", 10, 1)
 
 
+def test_photographs_are_read_without_loss(monkeypatch, tmp_path):
+    # By the traces of compression a router tells which way a JPEG was up.
+    monkeypatch.setenv("EQUINB_DATA", str(tmp_path))
+    with pytest.raises(FileNotFoundError, match="cifar10-lossless"):
+        load_subject("cnn/tiny-resnet", 10, 1)
+
+
 def test_a_clip_keeps_its_head():
     subject = load_subject("clip/glyph-vit", 200, 100)
     head = subject.head("rot90", torch.ones(4, len(subject.train)) / 4, 0)

@@ -1,7 +1,7 @@
 """The experiment `fewer`: accuracy against the passes that are paid for.
 
-    equinb run fewer --preset quick --seeds 0-2   # networks of signs
-    equinb run fewer --preset small --seeds 0-2   # of photographs too
+    equinb run fewer --preset quick --seeds 0-2   # networks of signs, quarter turns
+    equinb run fewer --preset small --seeds 0-2   # mirrors, and photographs, too
 
 A router reads small views of an image and chooses those that pass through the model.
 One view is canonicalisation, all are lambda-equitune with the router's weights. Costs
@@ -61,7 +61,7 @@ class FewerOptions:
     router: Recipe = field(default_factory=lambda: Recipe(spread=0.3))
     photographs: Recipe = field(
         default_factory=lambda: Recipe(
-            side=32, grey=False, channels=(16, 32, 64), hidden=(64,), steps=3000
+            32, False, (16, 32, 64), (64,), steps=1500, spread=0.3
         )
     )
     images: int = 16_000
@@ -163,7 +163,7 @@ EXPERIMENT = Experiment(
     name="fewer",
     title="Fewer passes than views: accuracy against cost",
     presets={
-        "quick": FewerOptions(SIGNS, images=4000),
+        "quick": FewerOptions(SIGNS, ("rot90",), images=4000),
         "small": FewerOptions((*SIGNS, *PHOTOGRAPHS)),
     },
     jobs=jobs,

@@ -24,6 +24,9 @@ from equinb.apps.views.orbits import SQUARE, Encoder, Labelled, Orbits, encode_o
 from equinb.lambda_equitune import Learned
 
 CHAPTERS = ("cnn", "clip")
+#: Photographs without the traces of compression: a router that reads pixels tells by
+#: these which way a JPEG was up, and looks far better than it is.
+LOSSLESS = "cifar10-lossless"
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,7 @@ def load_subject(name: str, images: int, every: int, device: str = "cpu") -> Sub
     chapter, _, model = name.partition("/")
     if chapter == "cnn":
         backbone = load_backbone(model).to(device)
-        task = load_task("cifar10" if model in PHOTOGRAPHS else "digits")
+        task = load_task(LOSSLESS if model in PHOTOGRAPHS else "digits")
         sets = [task.images(split, backbone.preprocess) for split in ("train", "test")]
         return _subject(name, backbone, sets, images, every)
     if chapter == "clip":

@@ -117,7 +117,7 @@ def judge(
     """
     shares = scores.softmax(0)
     weights = torch.where(chosen, shares, 0)
-    left_out = 1 - weights.sum(0)
+    left_out = torch.where(chosen, 0, shares).sum(0)
     weights = weights / weights.sum(0)
     logits = head(test.features)
     hits = (weights[..., None] * logits).sum(0).argmax(-1).cpu() == test.labels

@@ -128,6 +128,7 @@ class Cached(nn.Module):
             made = self.encoder(x[list(unknown.values())])
             known |= dict(zip(unknown, made, strict=True))
         for key in keys:
+            # A row alone would keep the memory of its whole batch.
             self._kept[key] = known[key].clone() if key in unknown else known[key]
             self._kept.move_to_end(key)
         while len(self._kept) > self.size:

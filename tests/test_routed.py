@@ -467,6 +467,8 @@ def test_the_cache_is_bounded_and_steps_aside():
     with torch.no_grad():
         first = cached(x)
         assert len(cached._kept) == 3
+        for made in cached._kept.values():  # and each holds no more than itself
+            assert made.untyped_storage().nbytes() == made.nbytes
         torch.testing.assert_close(cached(x[2:]), first[2:])
         assert cached.passes == 5
         cached(x[:1])

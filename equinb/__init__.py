@@ -6,6 +6,7 @@
     f = eq.Equizero(model, turn, same, loss=eq.losses.neg_max_prob)   # eq. (2)
     f = eq.LambdaEquitune(model, turn, same, net)                     # eq. (4)
     f = eq.CanonicalLambda(model, frame, act_in, act_out, net)        # eq. (5), (6)
+    f = eq.Routed(model, turn, same, router, k=1)                     # fewer passes
     y, orbit = f(x, return_orbit=True)
     eq.check_equivariance(f, turn, same, x)
     print(eq.diagnose(model, x, {"turns": (turn, same)}))             # which to try
@@ -30,13 +31,16 @@ from equinb.actions import (
 )
 from equinb.canonical import CanonicalLambda
 from equinb.check import Report, check_action, check_equivariance, check_group
+from equinb.cosets import OverCosets, right_cosets
 from equinb.diagnose import diagnose
 from equinb.diagnosis import Diagnosis, Finding
+from equinb.distinct import Cached, Distinct
 from equinb.equitune import Equitune, Uniform
 from equinb.equizero import ArgMin, Equizero
 from equinb.groups import FiniteGroup, cyclic, dihedral, direct_product, symmetric
 from equinb.lambda_equitune import LambdaEquitune, Learned
 from equinb.lattices import lattice, subgroups
+from equinb.routed import Route, Routed
 from equinb.symmetrized import Orbit, Symmetrized, Weighting
 
 __version__ = "0.1.0"
@@ -44,8 +48,10 @@ __version__ = "0.1.0"
 __all__ = [
     "Action",
     "ArgMin",
+    "Cached",
     "CanonicalLambda",
     "Diagnosis",
+    "Distinct",
     "Equitune",
     "Equizero",
     "Finding",
@@ -55,12 +61,15 @@ __all__ = [
     "Learned",
     "Matrix",
     "Orbit",
+    "OverCosets",
     "Permutation",
     "Product",
     "Relabel",
     "Report",
     "Restriction",
     "Rot90",
+    "Route",
+    "Routed",
     "SignedPermutation",
     "Symmetrized",
     "Trivial",
@@ -76,6 +85,7 @@ __all__ = [
     "direct_product",
     "lattice",
     "losses",
+    "right_cosets",
     "subgroups",
     "symmetric",
 ]

@@ -33,6 +33,7 @@ EXPERIMENTS = {
     "clouds": "equinb.apps.clouds.experiment",
     "clouds-pretraining": "equinb.apps.clouds.pretraining",
     "symmetries": "equinb.apps.symmetries.experiment",
+    "fewer": "equinb.apps.fewer.experiment",
     "text": "equinb.apps.text.experiment",
     "text-perplexity": "equinb.apps.text.perplexity",
     "text-regard": "equinb.apps.text.judges",

@@ -31,6 +31,7 @@ from equinb.canonical import CanonicalLambda
 from equinb.check import Report, check_action, check_equivariance, check_group
 from equinb.equitune import Equitune, Uniform
 from equinb.equizero import ArgMin, Equizero
+from equinb.export import plain_module
 from equinb.groups import FiniteGroup, cyclic, dihedral, direct_product, symmetric
 from equinb.lambda_equitune import LambdaEquitune, Learned
 from equinb.symmetrized import Orbit, Symmetrized, Weighting
@@ -68,5 +69,6 @@ __all__ = [
     "dihedral",
     "direct_product",
     "losses",
+    "plain_module",
     "symmetric",
 ]

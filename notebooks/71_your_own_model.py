@@ -664,10 +664,10 @@ gain.round(1)
 
 # %%
 ends = gain.bfill(axis=1).iloc[:, 0], gain.ffill(axis=1).iloc[:, -1]
-advice["equizero, not lambda, of few labels"] = -ends[0]
-advice["lambda, of many labels"] = ends[1]
+advice["equizero, where labels are few"] = -ends[0]
+advice["lambda, where labels are many"] = ends[1]
 difference = (compass - learned).unstack("images").ffill(axis=1).iloc[:, -1]
-advice["or orientation, and no labels"] = difference
+advice["orientation, not labels"] = difference
 
 # %% tags=["hide-cell"]
 assert (ends[1] > 0.4).all() and len(ends[1]) == 8
@@ -747,7 +747,7 @@ assert step["EquizeroLM"] > step["lambda-EquiLM"] + 2 > step["EquiLM"] + 4
 # Every piece of advice of this page for which accuracies are stored, with what following
 # it has gained on each model that it was measured on:
 
-# %% mystnb={"figure": {"name": "fig-own-guide", "caption": "What following a piece of advice has gained, in points of accuracy, one mark a model; the axis is linear between -1 and 1 and logarithmic beyond. Left of the line the advice was wrong."}, "image": {"alt": "For wrapping where turns occur, for equizero with a head learned upright and for lambda of many labels all marks are right of zero. For an even mean of probabilities and for equitune with a head learned through it, marks of the public CNNs are on the left and others on the right."}}
+# %% mystnb={"figure": {"name": "fig-own-guide", "caption": "What following a piece of advice has gained, in points of accuracy, one mark a model; the axis is linear between -1 and 1 and logarithmic beyond. Left of the line the advice was wrong."}, "image": {"alt": "For wrapping where turns occur, for equizero with a head learned upright and for lambda where labels are many all marks are right of zero. For an even mean of probabilities and for equitune with a head learned through it, marks of the public CNNs are on the left and others on the right."}}
 KINDS = {"SCAN": "sentences", "CNN": "CNNs", "glyph": "CLIPs of signs"}
 KINDS["tiny"] = "CLIPs of photographs"
 COLOURS = dict(
@@ -760,8 +760,9 @@ for place, gains in enumerate(advice.values()):
         ax.plot(value, place, "o", c=COLOURS[kind], alpha=0.7, label=kind)
 ax.set_yticks(range(len(advice)), list(advice), size=8)
 ax.set_xscale("symlog", linthresh=1)
-ax.set(xlabel="points gained", xticks=[-10, -1, 0, 1, 10])
-ax.set_xticklabels(["-10", "-1", "0", "1", "10"])
+ticks = [-10, -1, 0, 1, 10, 100]
+ax.set_xticks(ticks, map(str, ticks))
+ax.set(xlabel="points gained", xlim=(-20, 150))
 ax.axvline(0, color="0.5")
 ax.invert_yaxis()
 marks = dict(zip(*reversed(ax.get_legend_handles_labels())))
@@ -789,7 +790,7 @@ assert set(always) >= {
     "wrap, where turns occur",
     "do not, where none occur",
     "equizero, a head learned upright",
-    "lambda, of many labels",
+    "lambda, where labels are many",
 }
 doubtful = guide.index[guide["models"] > guide["right on"] + 1]
 assert "equitune, a head learned through it" in doubtful
@@ -804,7 +805,8 @@ assert "an even mean of probabilities" in doubtful
 # 3. **What does each element cost the model as it is?** Where nothing, averaging is all
 #    that is left to gain, and any weighting does it.
 # 4. **Do you know which way is up** for some inputs? Learn that, and weigh by it.
-# 5. **Have you thousands of labels?** Learn $\lambda$. Have you tens, do not.
+# 5. **Have you thousands of labels?** Learn $\lambda$. With tens of them equizero may be
+#    better, which needs none.
 # 6. **Neither?** A head that was learned on upright inputs: equizero. A head that you
 #    learn through the average, on features of another task: equitune.
 # 7. **For an even mean, which space?** Try probabilities and logits on labelled inputs.

@@ -65,12 +65,12 @@ torch.set_num_threads(1)
 #
 # In plain words: nothing is asked of the model but that it can be called. So an adapter
 # has three things to say: a function from a batch to one tensor, how the group acts on
-# what goes in, and how it acts on what comes out. What else the libraries of this page do
-# differently is where they keep that tensor.
+# what goes in, and how it acts on what comes out. The libraries of this page differ in
+# where they keep that tensor.
 #
-# All models here have *random weights*. Theorem 2 does not ask what the weights are, and
-# nothing has to be downloaded. Where a library keeps its pretrained weights is in a table
-# below. One function checks a model before and after, and keeps the errors:
+# The models here have *random weights*, but for a language model and an agent that ship
+# with the package. Theorem 2 does not ask what the weights are, and nothing has to be
+# downloaded. Where a library keeps its pretrained weights is in a table below. One function checks a model before and after, and keeps the errors:
 
 # %%
 errors = {}
@@ -411,7 +411,8 @@ assert done.returncode == 0 and "import of equinb halted" in done.stdout
 
 # %%
 for name, (f, x) in exports.items():
-    outputs = torch.load(folder / f"{name}-outputs.pt")
+    file = folder / f"{name}-outputs.pt"
+    outputs = torch.load(file, weights_only=True)
     with torch.no_grad():
         gaps = [(y - f(x[: len(y)])).abs().max() for y in outputs]
     size = (folder / f"{name}.pt2").stat().st_size / 1e6
@@ -419,7 +420,7 @@ for name, (f, x) in exports.items():
     assert max(gaps) < 1e-5
 
 # %% [markdown]
-# One image or five, from a file that was made with two. And is what comes out of the file
+# One image or five, one state or a hundred, from files that were made with two. And is what comes out of the file
 # equivariant? It has to be, as it is the same function; a check costs a line.
 
 # %%
@@ -428,6 +429,35 @@ print(eq.check_equivariance(program, turn, turn, images))
 assert eq.check_equivariance(program, turn, turn, images).passed
 
 # %% [markdown]
+# What is lost are the checks, and what was fixed is fixed. Give package and file an image
+# of NaN, and one of another size:
+
+# %%
+from_file = torch.export.load(folder / "timm.pt2").module()
+odd = {"NaN": images * torch.nan, "small": images[..., ::2, ::2]}
+answers = {}
+for name, f in {"package": f_timm, "file": from_file}.items():
+    for what, x in odd.items():
+        try:
+            answers[name, what] = f(x)
+        except (ValueError, AssertionError) as error:
+            answers[name, what] = str(error).split("\n")[0]
+
+# %%
+for key, answer in answers.items():
+    told = isinstance(answer, str)
+    shown = answer if told else f"answers, NaN: {bool(answer.isnan().any())}"
+    print(*key, shown, sep=": ")
+
+# %% tags=["hide-cell"]
+kinds = {key: isinstance(answer, str) for key, answer in answers.items()}
+assert list(kinds.values()) == [True, False, False, True]
+assert answers["file", "NaN"].isnan().all()
+
+# %% [markdown]
+# The file passes NaN on, where the package names the part that made it; and it serves
+# images of the one size that it was made with.
+#
 # The same program becomes ONNX in one more line. It takes three packages that this book
 # does not install (`onnx`, `onnxscript`, `onnxruntime`), so it is *not run here*; where
 # they are installed, a test of the package runs it and compares the answers to 1e-5.
@@ -439,15 +469,23 @@ assert eq.check_equivariance(program, turn, turn, images).passed
 # ## Which group?
 #
 # Now the choices. The chapters have stored what they measured; here it is read again, to
-# answer one question at a time. First the CLIPs of [](33_clip_on_photographs.ipynb), two
-# of signs and two of photographs (three draws of the turns, one training each), in
-# points of accuracy.
+# answer one question at a time.
 
 # %%
-rows, made = lab.load_result("clip-small")
-print(made)
+NAMES = ["clip-small", "clip-importance-small", "clip-cost-small"]
+NAMES += ["cnn-small", "cnn-public-small", "scan-paper"]
+NAMES += ["dqn-small", "text-small"]
+stored = {name: lab.load_result(name).rows for name in NAMES}
+records = {name: lab.load_result(name).provenance for name in NAMES}
+for name, m in records.items():
+    print(f"{name:21} {m.command}, on {m.device}, {m.date[:10]}")
+
+# %% [markdown]
+# First the CLIPs of [](33_clip_on_photographs.ipynb), two of signs and two of photographs
+# (three draws of the turns, one training each), in points of accuracy.
 
 # %%
+rows = stored["clip-small"]
 own = rows[rows["scale"] == "CLIP's"]
 own = own[own["cut"].isna() | (own["cut"] == "features")]
 found = own.groupby(["group", "model", "method"], sort=False)["top1"].mean()
@@ -489,12 +527,14 @@ signs, photos = ["glyph-resnet", "glyph-vit"], ["tiny-resnet", "tiny-vit"]
 assert (larger[signs] > 3).all() and (harm[signs] > 30).all()
 assert (larger[photos].abs() < 1).all() and (harm[photos].abs() < 1).all()
 assert good[photos].between(0.4, 1.5).all() and (good[signs] < -15).all()
+one_view = mirror["equizero"] - mirror["pretrained, upright"]
+assert one_view[photos].between(0.2, 1).all()
 
 # %% [markdown]
 # On signs several points, on photographs nothing to speak of. The second column fits that:
 # it is what a mirror costs the model by itself. Where it costs nothing, the views that it
 # adds are good ones, and an even mean over the mirror alone is better than the model is
-# upright. So: take the smallest group that holds what occurs, and measure what each of
+# upright; even equizero is. So: take the smallest group that holds what occurs, and measure what each of
 # its elements costs the model as it is.
 #
 # *And if it is not finite?* A model of clouds of points in the plane, under turns by any
@@ -559,8 +599,7 @@ assert spread.max() < 0.2
 # and two of others {cite:p}`idelbayev2018resnets`, with heads that were there before.
 
 # %%
-results = [lab.load_result(n) for n in ("cnn-small", "cnn-public-small")]
-cnn = pd.concat(result.rows for result in results)
+cnn = pd.concat([stored["cnn-small"], stored["cnn-public-small"]])
 heads = cnn[cnn["setting"] == "head"]
 read = heads[heads["images"].isna()].groupby(["model", "rule", "cut"])
 read = 100 * read["top1"].mean().unstack("cut")
@@ -577,13 +616,14 @@ advice["an even mean of probabilities"] = pd.concat(mean_of_p).set_axis(names)
 
 # %% tags=["hide-cell"]
 of_p = advice["an even mean of probabilities"]
+assert (even.idxmax(axis=1) == "probabilities").all()
 assert (of_p[[*signs, *photos]] > 1.5).all()
 assert (of_p[["resnet20, CNN", "resnet56, CNN"]] < -7).all()
 assert of_p[["tiny-resnet, CNN", "tiny-alexnet, CNN"]].between(0, 2).all()
 
 # %% [markdown]
 # For every CLIP, probabilities at its own temperature are the best to average. For the two
-# public networks they are the worst, by many points, and for ours there is little
+# public networks they are worse than logits by many points, and for ours there is little
 # between the two. No rule covers all of them. So average both on images with labels, and
 # take the better: it costs no training. Where the head is affine, features and logits are
 # one ({ref}`ex-where-to-cut`).
@@ -596,7 +636,7 @@ assert of_p[["tiny-resnet, CNN", "tiny-alexnet, CNN"]].between(0, 2).all()
 
 # %%
 logit = read["logits"].unstack("rule")
-scan, made = lab.load_result("scan-paper")
+scan = stored["scan-paper"]
 scan = scan[
     (scan["set"] == "test") & scan["group"].isin(["Verb", "Direction"])
 ]
@@ -616,9 +656,12 @@ ahead.round(1).to_frame("points ahead")
 # %% tags=["hide-cell"]
 assert (ahead > 2).all() and len(ahead) == 14
 assert ahead[[n for n in ahead.index if n.endswith("CNN")]].min() > 7
+level = (even["probabilities"] - zero)[photos]
+assert (level.abs() < 0.7).all()
 
 # %% [markdown]
-# On all of them. But the head can be learned through the average itself, on features of a
+# On all of them, if by little on photographs, where the even mean of *probabilities* from
+# above is level with it. But the head can be learned through the average itself, on features of a
 # network that was made for something else:
 
 # %%
@@ -645,7 +688,7 @@ assert (behind[["resnet20, CNN", "resnet56, CNN"]] < -3).all()
 # upright?
 
 # %%
-lessons, made = lab.load_result("clip-importance-small")
+lessons = stored["clip-importance-small"]
 lessons = lessons[lessons["network"].isin(["d-100-100-1"])]
 both = [lessons, heads.drop(columns="method")]
 both[1] = both[1].rename(columns={"rule": "method"})
@@ -676,6 +719,7 @@ assert (ends[0][clips] < -1).all() and ends[0][cnns].abs().max() < 7
 assert (ends[0][cnns] > -1).all()
 assert (difference > -0.5).all() and (difference > 0).sum() == 7
 assert gain.columns[0] == 50 and gain.columns[-1] == 16_000
+assert heads["images"].min() == 100
 
 # %% [markdown]
 # (The first and the last entry of a row are its fewest and its most images.) With the most
@@ -684,11 +728,11 @@ assert gain.columns[0] == 50 and gain.columns[-1] == 16_000
 # $\lambda$ on all models but one, if often by little, with no label of a class: where you
 # know which way is up, begin there.
 #
-# *What it costs* is no reason for one or the other. The time of four views over the time
-# of equitune's:
+# *What it costs* is no reason for one or the other. Times for the four views of a batch,
+# over those of equitune ([](32_weights_for_views.ipynb)):
 
 # %%
-cost, made = lab.load_result("clip-cost-small")
+cost = stored["clip-cost-small"]
 cost = cost.groupby(["model", "method"])["time_s"].mean().unstack("method")
 cost = cost.div(cost["equitune"], axis=0)
 columns = ["pretrained", "equizero", "lambda-equitune"]
@@ -701,7 +745,7 @@ assert (cost[["equizero", "lambda-equitune"]] < 1.1).all(axis=None)
 # *Agents.* Returns are no percentages, and five agents are few:
 
 # %%
-played, made = lab.load_result("dqn-small")
+played = stored["dqn-small"]
 duel = {}
 for name, task in rl.TASKS.items():
     mine = played[played["environment"] == name]
@@ -720,14 +764,15 @@ assert against["equizero - equitune"]["acrobot"] > 0
 
 # %% [markdown]
 # Every interval holds zero: this evidence decides nothing. What speaks for equizero there
-# is not a number but a mechanism: an average of left and right can be worth nothing,
-# and an agent at rest then stays there ([](12_three_environments.ipynb)).
+# is not a number but a mechanism: near rest an average makes left and right worth nearly
+# the same, and an agent that then does nothing stays at rest
+# ([](12_three_environments.ipynb)).
 #
 # *Texts.* There the question is what you want. Shares of texts that a classifier takes
 # for positive or negative, over three pairs of words and two tasks:
 
 # %%
-said, made = lab.load_result("text-small")
+said = stored["text-small"]
 said = said[said["measure"].isin(["positive", "negative"])]
 said = said.groupby(["decoder", "measure"], sort=False)["value"].mean()
 shares = 100 * said.unstack("measure")
@@ -735,6 +780,8 @@ shares.loc[["pretrained", "EquiLM", "lambda-EquiLM", "EquizeroLM"]].round(1)
 
 # %% tags=["hide-cell"]
 step = shares["positive"]
+counted = stored["text-small"].query("measure == 'positive'")
+assert counted["pair"].nunique() == 3 and counted["task"].nunique() == 2
 assert abs(step["EquiLM"] - step["pretrained"]) < 1
 assert step["EquizeroLM"] > step["lambda-EquiLM"] + 2 > step["EquiLM"] + 4
 
@@ -812,7 +859,8 @@ assert "an even mean of probabilities" in doubtful
 # 7. **For an even mean, which space?** Try probabilities and logits on labelled inputs.
 #    For equizero it does not matter.
 #
-# Where the figure shows advice to fail on some models, labelled inputs tell beforehand: by
+# A symmetry is exact by either weighting; what the guide is about is accuracy. Where the
+# figure shows advice to fail on some models, labelled inputs tell beforehand: by
 # the net gain of [](42_verdict_on_cifar10.ipynb). All of it was measured on small models,
 # of which there is one of each kind, so look before you trust it.
 #
@@ -824,8 +872,10 @@ assert "an even mean of probabilities" in doubtful
 # | weights | pretrained | random, or our own: what is checked is the symmetry |
 # | decoding | its code for text could not be had | a processor of scores in the library's own `generate` |
 # | served | not treated | one file that runs without this package |
-# | space | features, logits or probabilities, by task | measured side by side, and read here |
-# | weighting | $\lambda$ ahead where it is trained | $\lambda$ ahead of equizero with many labels, not with few |
+# | space | for CLIP, probabilities at temperature 1 [code] | features, logits and probabilities side by side |
+# | weighting | $\lambda$ ahead of equizero on most models | so with many labels; with few on some |
+#
+# The row marked [code] was read from the authors' published code.
 #
 # ## Pitfalls
 #
@@ -834,8 +884,8 @@ assert "an even mean of probabilities" in doubtful
 # - **Turn what the model sees.** A crop to a square comes before the group, not after it.
 # - **A head after an equivariant average** must respect the action itself; after an
 #   invariant one it may be anything ({ref}`ex-own-head`).
-# - **An exported file checks nothing.** NaN comes out as NaN, and another size of image
-#   fails with a message of torch.
+# - **An exported file checks nothing.** NaN comes out as NaN. Check before the file, or
+#   behind it.
 # - **A passed check is no accuracy.** Every model of this page passes, and none of those
 #   with random weights knows anything.
 #
@@ -884,6 +934,12 @@ for name, layer in layers.items():
 
 # %% tags=["hide-cell"]
 assert passes == {"batch statistics": True, "dropout": False}
+message = ""
+try:
+    eq.plain_module(f)
+except ValueError as error:
+    message = str(error)
+assert "eval()" in message
 
 # %% [markdown]
 # Batch statistics pass: the views of all images of a batch are one set, whichever of them

@@ -210,6 +210,14 @@ def test_an_export_of_all_is_as_equivariant_as_the_model():
     assert not eq.check_equivariance(f.encoder, f.act_in, f.act_out, x).passed
 
 
+@pytest.mark.parametrize("case", ["equizero", "lambda"])
+def test_the_checks_of_the_model_itself_cannot_be_exported(case):
+    """Why there is a plain module: once this fails, it is not needed any more."""
+    f, x = CASES[case]
+    with pytest.raises(RuntimeError, match="data-dependent"):
+        torch.export.export(f, (x,))
+
+
 def test_the_weights_of_a_method_are_exported_as_weights():
     f, x = CASES["a method"]
     assert len(exported(f, x).state_dict) == 2

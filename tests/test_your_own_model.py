@@ -268,7 +268,7 @@ def test_the_file_needs_neither_this_package_nor_the_library(name, tmp_path):
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    outputs = torch.load(tmp_path / "outputs.pt")
+    outputs = torch.load(tmp_path / "outputs.pt", weights_only=True)
     torch.testing.assert_close(outputs, f(a.x), atol=1e-5, rtol=0)
     assert (outputs - a.plain(a.x)).abs().max() > 1e-4
 

@@ -37,6 +37,7 @@ from equinb.diagnosis import Diagnosis, Finding
 from equinb.distinct import Cached, Distinct
 from equinb.equitune import Equitune, Uniform
 from equinb.equizero import ArgMin, Equizero
+from equinb.export import plain_module
 from equinb.groups import FiniteGroup, cyclic, dihedral, direct_product, symmetric
 from equinb.lambda_equitune import LambdaEquitune, Learned
 from equinb.lattices import lattice, subgroups
@@ -85,6 +86,7 @@ __all__ = [
     "direct_product",
     "lattice",
     "losses",
+    "plain_module",
     "right_cosets",
     "subgroups",
     "symmetric",

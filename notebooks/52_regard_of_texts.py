@@ -639,5 +639,6 @@ for g in range(both.group.order):
 #
 # ## What next
 #
-# So far all groups were finite. For those that are not, such as rotations by any angle,
-# the package has `equinb.canonical`: [](../book/api.md).
+# So far the models were ours. How to do the same to one of your own, and which method to
+# take: [](71_your_own_model.ipynb). All groups were finite; for those that are not, such
+# as rotations by any angle, the package has `equinb.canonical`: [](../book/api.md).

@@ -398,7 +398,7 @@ def check_continuous(
     act_out: MatrixAction,
     x: Tensor,
     matrices: Tensor,
-    at_once: int = 100,
+    at_once: int = 20,
 ) -> Report:
     """Measure how far $f(gx)$ is from $g f(x)$ for elements of a continuous group.
 

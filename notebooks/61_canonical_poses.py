@@ -141,6 +141,8 @@ f = eq.CanonicalLambda(M, h, rotate, rotate, **options)
 printed = eq.CanonicalLambda(
     M, h, rotate, rotate, **options, undo_offset=False
 )
+
+# %%
 torch.testing.assert_close(f(x), canonical_lambda(x))
 torch.testing.assert_close(printed(x), canonical_lambda(x, undo=False))
 
@@ -179,6 +181,8 @@ FORMS = {
     "as printed": {"act_out": rotate, "undo_offset": False},
     "invariant": {"act_out": keep},
 }
+
+# %%
 FRAMES = {"principal axes": pca_frame, "learned": h}
 turns = can.random_rotations(1000, random=random)
 

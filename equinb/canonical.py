@@ -216,7 +216,7 @@ class LearnedOffsets(nn.Module):
     def forward(self) -> Tensor:
         """`(k, n, n)`, float64."""
         free = self.free.double()
-        moved: Tensor = torch.linalg.matrix_exp(free - free.mT) @ self.start
+        moved: Tensor = torch.linalg.matrix_exp(free - free.mT) @ self.start.double()
         return moved
 
 
@@ -386,7 +386,10 @@ class LearnedFrame(nn.Module):
         moved = points @ (points.mT @ points) / points.shape[1]  # C p
         both = torch.stack([points, moved], 2)  # (B, points, 2, n)
         lengths = both.norm(dim=-1)  # (B, points, 2)
-        weights = self.net(lengths).unflatten(-1, (2, -1))  # (B, points, 2, n - 1)
+        read = lengths.to(next(self.net.parameters()).dtype)
+        weights = (
+            self.net(read).double().unflatten(-1, (2, -1))
+        )  # (B, points, 2, n - 1)
         vectors = torch.einsum("bpsj,bpsn->bjn", weights, both) / points.shape[1]
         terms = (weights.abs() * lengths[..., None]).sum(2).mean(1)  # (B, n - 1)
         return vectors, terms.detach().amax(-1)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import product
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import Adam
@@ -171,7 +170,7 @@ def finite_action(n: int) -> Matrix:
     """The rotations of a cube, or of an octagon, on vectors along the last axis."""
     if n == 2:
         turns = [plane_rotation(math.pi * i / 4) for i in range(8)]
-        return Matrix(cyclic(8), np.array(torch.stack(turns)))
+        return Matrix(cyclic(8), torch.stack(turns).numpy())
     matrices = can.cube_rotations()
     products = matrices[:, None] @ matrices
     gaps = (products[:, :, None] - matrices).abs().amax((-2, -1))

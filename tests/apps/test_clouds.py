@@ -1,4 +1,4 @@
-"""Clouds of points: what is drawn, what a scanner spoils, and every way to turn them."""
+"""Clouds of points: what is drawn, what a scanner spoils, and every way to turn."""
 
 import math
 from copy import deepcopy
@@ -46,7 +46,8 @@ def test_all_shapes_are_drawn_and_differ(task):
 def test_a_tip_lies_at_the_end_of_its_cloud():
     clouds = draw(TASKS["thorns"], 200, seeded(), Spoil())
     nearest = (clouds.x - clouds.target[:, None]).norm(dim=-1).amin(1)
-    assert nearest.max() < 0.6
+    assert nearest.max() < 0.8
+    assert nearest.mean() < 0.2
     assert (clouds.target.norm(dim=1) > 1).double().mean() > 0.9
     # Upright, a tip is seldom below the middle.
     assert (clouds.target[:, 2] > 0).double().mean() > 0.99

@@ -94,13 +94,12 @@ def _printable(way: Way) -> bool:
 
 def tuned_ways(offsets: Sequence[int]) -> list[Way]:
     """The ways to be tried with finetuning; "plain" is then augmentation."""
-    most = offsets[-1]
+    some = dict.fromkeys((offsets[len(offsets) // 2], offsets[-1]))
     return [
         Way("plain"),
         Way("canonical"),
         Way("canonical", "learned"),
-        Way("canonical-lambda", k=offsets[len(offsets) // 2]),
-        Way("canonical-lambda", k=most),
+        *(Way("canonical-lambda", k=k) for k in some),
     ]
 
 

@@ -508,28 +508,30 @@ for degrees in range(0, 181, 15):
     rows.append((degrees, float(lost), float(right.double().mean())))
 cost = pd.DataFrame(rows, columns=["degrees", "lost", "accuracy"])
 
-# %% mystnb={"figure": {"name": "fig-canonical-images", "caption": "Above: the difference that a turn and a turn back leave in 500 images of signs, relative to their spread. Below: the accuracy of a network on what is left."}, "image": {"alt": "The difference is zero at multiples of ninety degrees and large at all other angles; the accuracy of the network is lower there too."}}
+# %% mystnb={"figure": {"name": "fig-canonical-images", "caption": "Above: the difference that a turn and a turn back leave in 500 images of signs, relative to their spread. Below: the accuracy of a network on what is left."}, "image": {"alt": "The difference is zero at multiples of ninety degrees and an eighth of the spread at all other angles; the accuracy of the network stays near one throughout."}}
 for key, ax in plots.panels(
     {"lost": "difference", "accuracy": "accuracy"}, 4.2
 ):
     ax.plot(cost["degrees"], cost[key], marker="o")
     ax.set_xticks(range(0, 181, 45))
+ax.set_ylim(0, 1.05)
 ax.set_xlabel("degrees there and back")
 
 # %% tags=["hide-cell"]
 quarter = cost["degrees"] % 90 == 0
 assert (cost.loc[quarter, "lost"] < 1e-4).all()
-assert (cost.loc[~quarter, "lost"] > 0.1).all()
+assert cost.loc[~quarter, "lost"].between(0.1, 0.15).all()
 upright = cost["accuracy"][0]
 assert (cost.loc[quarter, "accuracy"] == upright).all()
-assert cost.loc[~quarter, "accuracy"].min() < upright
+assert cost["accuracy"].min() > upright - 0.02
 
 # %% [markdown]
 # A quarter turn moves each pixel to the place of another: it is a permutation, exact in
 # every dtype, and quarter turns form a group. Other angles blur, lose the corners, and
-# form no group on the grid (an eighth turn, twice, is no quarter turn). So for images
-# this book uses $C_4$ and $D_4$, and theorem 1 holds for a continuous group of *image* turns
-# only as far as interpolation is exact: not to rounding.
+# form no group on the grid (an eighth turn, twice, is no quarter turn). This network hardly
+# minds the blur, so a canonical pose of an image may be of use; but it is equivariant
+# only as far as interpolation is exact, and no longer to rounding. This book is about
+# exact symmetries, so its images turn by quarters: $C_4$ and $D_4$.
 #
 # ## Paper and here
 #
@@ -557,7 +559,8 @@ assert cost.loc[~quarter, "accuracy"].min() < upright
 # - We **told** which inputs have none: a ring, a cube, a line, a point; nearly ambiguous ones
 #   lose precision as one over the eigengap.
 # - We **showed** a jump at a crossing of axes, and six weighted poses that pass it smoothly.
-# - We **said** what turning an image costs: nothing by quarters, something at all other angles.
+# - We **said** what turning an image costs: nothing by quarters; at other angles an eighth of
+#   the spread, which a network may not mind, and exactness.
 #
 # ## Exercises
 #

@@ -376,7 +376,7 @@ for dtype, marker in zip(table, "os"):
     ax.loglog(table.index, table[dtype], marker=marker, label=dtype)
 ax.axvspan(table.index[0] / 2, can.LEAST_GAP, color="0.5", alpha=0.15)
 ax.set(xlabel="eigengap", ylabel="relative error")
-ax.legend()
+_ = ax.legend()
 
 # %% tags=["hide-cell"]
 assert (table.loc[1e-2:, "float32"] <= 1e-5).all()
@@ -439,7 +439,7 @@ for (name, f), style in zip(paths.items(), (":", "--", "-")):
     )
     ax.plot(s[200:], y[200:], style, color="C0" if "6" in name else "0.5")
 ax.set(xlabel="along the path", ylabel="answer")
-ax.legend(fontsize=10)
+_ = ax.legend(fontsize=10)
 
 # %% [markdown]
 # To tell a jump from a steep place, halve the step: the greatest change between
@@ -513,8 +513,7 @@ for key, ax in plots.panels(
 ):
     ax.plot(cost["degrees"], cost[key], marker="o")
     ax.set_xticks(range(0, 181, 45))
-ax.set_ylim(0, 1.05)
-ax.set_xlabel("degrees there and back")
+_ = ax.set(ylim=(0, 1.05), xlabel="degrees there and back")
 
 # %% tags=["hide-cell"]
 quarter = cost["degrees"] % 90 == 0

@@ -250,7 +250,7 @@ for undo in (True, False):
 
 # %% [markdown]
 # So the package undoes the offset, and `undo_offset=False` is eq. (5) as printed. What the
-# difference is worth in a task is measured on the next page.
+# difference is worth in a task, the experiment `clouds` measures.
 #
 # ## Frames
 #

@@ -197,7 +197,7 @@ for dtype in (torch.float32, torch.float64):
         errors[str(dtype)[6:], frame, form] = report.error
         assert report.error <= (1e-5 if dtype is torch.float32 else 1e-10)
 M, log_lambda = M.float(), log_lambda.float()
-pd.Series(errors).unstack(0).style.format("{:.0e}")
+pd.Series(errors).unstack(0).map("{:.0e}".format)
 
 # %% [markdown]
 # ## What the printed form lacks
@@ -464,7 +464,7 @@ jumps = pd.DataFrame(
 smooth = jumps.loc["four frames, k = 6, lambda"]
 assert (jumps.drop(index=smooth.name)[1600] > 0.8 * jumps[200].iloc[:2]).all()
 assert smooth[1600] < smooth[200] / 6
-jumps.style.format("{:.1e}")
+jumps.map("{:.1e}".format)
 
 # %% [markdown]
 # That is the sense in which a *weighted* frame is better than a canonical pose: {cite:t}`dym2024equivariant`

@@ -32,7 +32,8 @@ def plain_module(f: Symmetrized) -> nn.Module:
             it is a module's method, such as `model.encode_image`, the module is found.
 
     Raises:
-        TypeError: for another model, or a weighting of your own.
+        TypeError: for another model, a `Routed` one among them, or a weighting of your
+            own.
         ValueError: for a model in training mode.
 
     Example:
@@ -56,6 +57,11 @@ class _Plain(nn.Module):
         if not isinstance(f, Symmetrized):
             raise TypeError(
                 f"Only a symmetrized model has a plain module; got {type(f).__name__}."
+            )
+        if type(f).forward is not Symmetrized.forward:
+            raise TypeError(
+                f"{type(f).__name__} is not a plain average over the whole orbit, and "
+                "has no plain module."
             )
         w = f.weighting
         if type(w) not in (Uniform, ArgMin, Learned):

@@ -279,3 +279,9 @@ def test_a_weighting_of_your_own_is_refused():
     f = eq.Symmetrized(nn.Identity(), SWAP, SWAP, First()).eval()
     with pytest.raises(TypeError, match="got First"):
         eq.plain_module(f)
+
+
+def test_an_average_over_some_views_is_refused_and_not_taken_for_the_whole():
+    routed = eq.Routed(nn.Flatten(), TURN, SAME, lambda x: x[:, 0, 0], k=1).eval()
+    with pytest.raises(TypeError, match=r"^Routed is not a plain average over the"):
+        eq.plain_module(routed)

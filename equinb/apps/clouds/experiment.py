@@ -165,10 +165,11 @@ def _tests(
     random = torch.Generator().manual_seed(TEST_SEED + seed)
     upright = {name: draw(task, count, random, how) for name, how in SPOILS.items()}
     around = {name: turned(clouds, task, random) for name, clouds in upright.items()}
-    return tuple(
-        {name: clouds.to(device) for name, clouds in sets.items()}
-        for sets in (upright, around)
-    )  # type: ignore[return-value]
+
+    def there(sets: dict[str, Clouds]) -> dict[str, Clouds]:
+        return {name: clouds.to(device) for name, clouds in sets.items()}
+
+    return there(upright), there(around)
 
 
 def _told(setting: str, way: Way) -> dict[str, Any]:

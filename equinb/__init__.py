@@ -16,7 +16,7 @@ Pretrained Models* (NeurIPS 2023). Only torch and numpy are imported here; what 
 chapter needs loads with `equinb.apps`.
 """
 
-from equinb import canonical, losses
+from equinb import canonical, frames, losses
 from equinb.actions import (
     Action,
     Flip,
@@ -84,6 +84,7 @@ __all__ = [
     "diagnose",
     "dihedral",
     "direct_product",
+    "frames",
     "lattice",
     "losses",
     "plain_module",

@@ -44,7 +44,8 @@ import pandas as pd
 import torch
 
 import equinb as eq
-from equinb.canonical import LearnedFrame, keep, pca_frame, rotate
+from equinb.canonical import keep, rotate
+from equinb.frames import LEAST_GAP, LearnedFrame, eigengap, pca_frame
 
 # %%
 from torch.nn.functional import affine_grid, grid_sample
@@ -84,7 +85,7 @@ torch.set_num_threads(1)
 thorns = data.TASKS["thorns"]
 random = torch.Generator().manual_seed(0)
 x = data.draw(thorns, 50, random, data.Spoil()).x
-x = x[can.eigengap(x) > 0.1][:6]
+x = x[eigengap(x) > 0.1][:6]
 print("clouds:", tuple(x.shape))
 
 # %% [markdown]
@@ -374,7 +375,7 @@ table = table.pivot(index="gap", columns="dtype", values="error")
 ax = plt.figure().gca()
 for dtype, marker in zip(table, "os"):
     ax.loglog(table.index, table[dtype], marker=marker, label=dtype)
-ax.axvspan(table.index[0] / 2, can.LEAST_GAP, color="0.5", alpha=0.15)
+ax.axvspan(table.index[0] / 2, LEAST_GAP, color="0.5", alpha=0.15)
 ax.set(xlabel="eigengap", ylabel="relative error")
 _ = ax.legend()
 

@@ -541,8 +541,8 @@ assert one_view[photos].between(0.2, 1).all()
 # angle. Four quarter turns do not help; a *frame* does (`eq.CanonicalLambda`):
 
 # %%
-from equinb.canonical import check_continuous, pca_frame, random_rotations
-from equinb.canonical import rotate
+from equinb.canonical import check_continuous, random_rotations, rotate
+from equinb.frames import pca_frame
 
 
 def corner(x):

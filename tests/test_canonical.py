@@ -8,6 +8,7 @@ import torch
 
 import equinb as eq
 from equinb import canonical as can
+from equinb import frames as fr
 
 DTYPES = {torch.float64: 1e-10, torch.float32: 1e-5}
 EACH_DTYPE = pytest.mark.parametrize("dtype", DTYPES)
@@ -45,10 +46,10 @@ def log_lambda(n=3, dtype=torch.float64):
 
 
 FRAMES = {
-    "pca": can.pca_frame,
-    "pca, mirrors": lambda x: can.pca_frame(x, mirrors=True),
-    "learned": can.LearnedFrame(),
-    "learned, mirrors": can.LearnedFrame(mirrors=True),
+    "pca": fr.pca_frame,
+    "pca, mirrors": lambda x: fr.pca_frame(x, mirrors=True),
+    "learned": fr.LearnedFrame(),
+    "learned, mirrors": fr.LearnedFrame(mirrors=True),
 }
 EACH_FRAME = pytest.mark.parametrize("frame", FRAMES)
 
@@ -93,7 +94,7 @@ def test_frames_are_of_the_group_and_as_many_as_it_takes(frame, count):
 
 def test_the_plane_has_frames_too():
     x = clouds(n=2)
-    for frame in (can.pca_frame, can.LearnedFrame(2)):
+    for frame in (fr.pca_frame, fr.LearnedFrame(2)):
         f = can.CanonicalLambda(Net(2, 2), frame, can.rotate, can.rotate)
         turns = can.random_rotations(50, 2, seeded())
         assert can.check_continuous(f, can.rotate, can.rotate, x, turns).passed
@@ -101,7 +102,7 @@ def test_the_plane_has_frames_too():
 
 def test_gram_schmidt_against_numpy():
     v = torch.randn((5, 2, 3), dtype=torch.float64, generator=seeded())
-    (made,) = can.gram_schmidt(v)
+    (made,) = fr.gram_schmidt(v)
     for vectors, frame in zip(v.numpy(), made.numpy(), strict=True):
         q, r = np.linalg.qr(vectors.T)
         q = q * np.sign(np.diag(r))
@@ -110,7 +111,7 @@ def test_gram_schmidt_against_numpy():
 
 
 def test_gradients_reach_the_network_of_the_frame():
-    frame = can.LearnedFrame()
+    frame = fr.LearnedFrame()
     f = can.CanonicalLambda(Net(), frame, can.rotate, can.rotate)
     f(clouds()).square().sum().backward()
     assert all(
@@ -138,7 +139,7 @@ def test_what_a_continuous_family_leaves_alone_is_refused(shape, mirrors):
     for g in can.random_rotations(5, random=seeded()):
         x = torch.stack([good[: len(bad)], bad @ g.T])
         with pytest.raises(ValueError, match=r"^Input 1 has no frame: .*equal\. Leave"):
-            can.pca_frame(x, mirrors)
+            fr.pca_frame(x, mirrors)
 
 
 @pytest.mark.parametrize("shape", AMBIGUOUS)
@@ -148,7 +149,7 @@ def test_a_learned_frame_does_not_take_rounding_for_a_vector(shape, mirrors):
     bad = torch.cat([bad, -bad]) / 3  # one point and its mirror image: a line
     for g in can.random_rotations(20, random=seeded()):
         with pytest.raises(ValueError, match="Input 0 has no frame: its vectors are"):
-            can.LearnedFrame(mirrors=mirrors)((bad @ g.T + 0.1)[None])
+            fr.LearnedFrame(mirrors=mirrors)((bad @ g.T + 0.1)[None])
 
 
 def test_the_least_gap_is_where_refusal_begins():
@@ -158,12 +159,12 @@ def test_the_least_gap_is_where_refusal_begins():
     white = points @ axes / values.sqrt()[:, None]
     for gap, fine in ((2e-4, True), (0.5e-4, False)):
         made = white * torch.tensor([1, (1 - gap) ** 0.5, 0.5], dtype=torch.float64)
-        assert can.eigengap(made).item() == pytest.approx(gap, rel=1e-6)
+        assert fr.eigengap(made).item() == pytest.approx(gap, rel=1e-6)
         if fine:
-            can.pca_frame(made)
+            fr.pca_frame(made)
         else:
             with pytest.raises(ValueError, match="nearly equal"):
-                can.pca_frame(made)
+                fr.pca_frame(made)
 
 
 @pytest.mark.parametrize(
@@ -179,10 +180,10 @@ def test_the_least_gap_is_where_refusal_begins():
 def test_vectors_that_span_no_frame(vectors, fine):
     v = torch.tensor([vectors])
     if fine:
-        can.gram_schmidt(v)
+        fr.gram_schmidt(v)
     else:
         with pytest.raises(ValueError, match="collinear or zero"):
-            can.gram_schmidt(v)
+            fr.gram_schmidt(v)
 
 
 @pytest.mark.parametrize(
@@ -194,7 +195,7 @@ def test_vectors_that_span_no_frame(vectors, fine):
     ],
 )
 def test_what_is_no_cloud_is_refused(x, says):
-    for frame in (can.pca_frame, can.LearnedFrame(), can.eigengap):
+    for frame in (fr.pca_frame, fr.LearnedFrame(), fr.eigengap):
         with pytest.raises(ValueError, match=says):
             frame(x)
 
@@ -243,7 +244,7 @@ def test_only_the_first_form_leaves_an_equivariant_model_as_it_is():
     made = {
         undo: can.CanonicalLambda(
             middle,
-            can.pca_frame,
+            fr.pca_frame,
             can.rotate,
             can.rotate,
             log_lambda(),
@@ -302,16 +303,16 @@ def test_poses_are_recorded():
 def test_lambda_may_read_features():
     lam = lambda features: features[:, 0]  # noqa: E731
     f = can.CanonicalLambda(
-        Net(), can.pca_frame, can.rotate, can.rotate, lam, of="features"
+        Net(), fr.pca_frame, can.rotate, can.rotate, lam, of="features"
     )
     report = can.check_continuous(f, can.rotate, can.rotate, clouds(), offsets(50))
     assert report.passed
     with pytest.raises(ValueError, match='reads "inputs" or "features"; got \'all\''):
-        can.CanonicalLambda(Net(), can.pca_frame, can.rotate, can.rotate, lam, of="all")
+        can.CanonicalLambda(Net(), fr.pca_frame, can.rotate, can.rotate, lam, of="all")
 
 
 def test_without_a_net_all_views_weigh_the_same():
-    f = can.CanonicalLambda(Net(), can.pca_frame, can.rotate, can.rotate)
+    f = can.CanonicalLambda(Net(), fr.pca_frame, can.rotate, can.rotate)
     _, made = f(clouds(), return_poses=True)
     assert torch.equal(made.weights, torch.full((4, 6), 0.25).double())
 
@@ -323,7 +324,7 @@ def test_learned_offsets_are_rotations_and_learn():
     module = can.LearnedOffsets(offsets())
     torch.testing.assert_close(module(), offsets())
     f = can.CanonicalLambda(
-        Net(), can.pca_frame, can.rotate, can.keep, log_lambda(), module
+        Net(), fr.pca_frame, can.rotate, can.keep, log_lambda(), module
     )
     optimizer = torch.optim.Adam(module.parameters(), 0.1)
     before = f(clouds()).sum().item()

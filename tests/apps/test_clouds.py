@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from equinb import canonical as can
+from equinb import frames as fr
 from equinb.apps.clouds import data, experiment, methods, network, pretraining
 from equinb.apps.clouds.data import SPOILS, TASKS, Spoil, draw, turned
 from equinb.apps.clouds.methods import Learning, Way, operator, spread
@@ -138,7 +139,7 @@ def test_spread_offsets_begin_with_the_identity_and_are_new_poses(n):
 
 
 def test_six_offsets_and_four_signs_are_the_rotations_of_a_cube():
-    signs = can.pca_frame(torch.randn(1, 50, 3, generator=seeded()))
+    signs = fr.pca_frame(torch.randn(1, 50, 3, generator=seeded()))
     axes = signs[0, 0]
     signs = axes.mT @ signs[:, 0]
     made = (spread(6)[:, None] @ signs).flatten(0, 1)
@@ -184,7 +185,7 @@ def test_every_way_is_equivariant_before_and_after_learning(task, way):
     start = [p.clone() for p in mine]
     act_out = can.rotate if task.vector else can.keep
     x = draw(task, 60, seeded(2), Spoil()).x.double()
-    x = x[can.eigengap(x) > 0.05][:3]
+    x = x[fr.eigengap(x) > 0.05][:3]
     for steps in (0, 5):
         if steps:
             methods.learn(f, mine, task, train, 0, Learning(steps))
@@ -207,6 +208,24 @@ def test_learning_leaves_a_frozen_network_and_moves_a_free_one():
     net.requires_grad_(True)
     methods.learn(f, list(net.parameters()), task, train, 0, Learning(3))
     assert not any(map(torch.equal, before, net.parameters()))
+
+
+def test_the_most_confident_pose_decides_where_it_is_clear():
+    task = TASKS["planar"]
+    net = network.load_network("planar")
+    x = turned(draw(task, 50, seeded(8), Spoil()), task, seeded(9)).x
+    f = operator(net, task, Way("canonical-equizero", k=4), 0)
+    y, made = f(x, return_poses=True)
+    confidence = made.features.softmax(-1).amax(-1)
+    first, second = confidence.topk(2, 0).values
+    clear = first - second > 0.1
+    assert clear.any()
+    best = made.features.gather(0, confidence.argmax(0)[None, :, None].expand(1, -1, 9))
+    assert torch.allclose(y[clear], best[0][clear], atol=0.01)
+    turns = can.random_rotations(20, 2, seeded(3))
+    double = deepcopy(f).double()
+    report = can.check_continuous(double, can.rotate, can.keep, x[:5].double(), turns)
+    assert report.error < 1e-10
 
 
 def test_lambda_wins_back_what_turning_costs():
@@ -254,6 +273,6 @@ def test_an_unknown_task_is_refused():
 
 def test_quarters_go_from_the_least_eigengap_to_the_greatest():
     x = draw(TASKS["solids"], 40, seeded(), Spoil()).x
-    parts = [can.eigengap(x[part]) for part in experiment.quarters(x)]
+    parts = [fr.eigengap(x[part]) for part in experiment.quarters(x)]
     assert sum(map(len, parts)) == 40
     assert all(a.max() <= b.min() for a, b in pairwise(parts))

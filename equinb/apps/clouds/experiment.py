@@ -29,7 +29,7 @@ from equinb.apps.clouds.methods import (
     operator,
 )
 from equinb.apps.clouds.network import load_network, weights_name
-from equinb.canonical import eigengap
+from equinb.frames import eigengap
 from equinb.lab import Experiment, Job, Made, Report
 
 #: The seed of the test clouds, of which each seed of a run has its own, and the seed of
@@ -80,6 +80,8 @@ def ways(task: Task, offsets: Sequence[int]) -> list[Way]:
     found += [Way("canonical-lambda", "learned", k=k) for k in offsets[::2]]
     if task.vector:
         found += [replace(way, undo=False) for way in found if _printable(way)]
+    else:
+        found += [Way("canonical-equizero", k=k) for k in offsets]
     return found
 
 

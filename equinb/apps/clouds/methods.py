@@ -17,13 +17,17 @@ from equinb.actions import Matrix, Trivial
 from equinb.apps.clouds.data import Clouds, Task, turned
 from equinb.apps.clouds.network import seeded
 from equinb.equitune import Equitune
+from equinb.frames import Frame, LearnedFrame, pca_frame
 from equinb.groups import FiniteGroup, cyclic
 from equinb.lambda_equitune import LambdaEquitune
+from equinb.losses import neg_max_prob
 
 #: Methods over a finite subgroup: the rotations of a cube, or of an octagon.
 FINITE = ("equitune", "lambda-equitune")
 #: Where offsets may come from.
 OFFSETS = ("fixed", "random", "learned")
+#: How sharply the most confident pose is preferred where nothing is learned.
+SHARPNESS = 100.0
 #: The width of the network that gives lambda.
 LAMBDA_WIDTH = 32
 #: What is refused: next to nothing.
@@ -37,7 +41,8 @@ class Way:
     """A way to make a model equivariant.
 
     Attributes:
-        method: "plain", "canonical" (views alike), "canonical-lambda" (weighted), or
+        method: "plain", "canonical" (views alike), "canonical-lambda" (weighted),
+            "canonical-equizero" (the pose in which a classifier is most confident), or
             one of `FINITE`.
         frame: "pca", or "learned": by Gram-Schmidt on learned vectors.
         offsets: one of `OFFSETS`.
@@ -144,9 +149,12 @@ def operator(
         way: in which way.
         seed: of first weights and random offsets.
     """
-    net = None
+    net: nn.Module | None = None
+    of = "inputs"
     if way.weighted:
         net = seeded(seed, task.n, 1, width=LAMBDA_WIDTH).to(device_of(model))
+    if way.method == "canonical-equizero":
+        net, of = Confidence(), "features"
     if way.method in FINITE:
         act = finite_action(task.n)
         out = act if task.vector else Trivial(act.group)
@@ -163,7 +171,19 @@ def operator(
         net,
         offsets(way.offsets, way.k, task.n, seed),
         way.undo,
+        of,
     ).to(device_of(model))
+
+
+class Confidence(nn.Module):
+    """The greatest probability of a view, times `SHARPNESS`: a lambda of no labels.
+
+    Its softmax over views is close to the argmin of `neg_max_prob`, which is equizero.
+    """
+
+    def forward(self, logits: Tensor) -> Tensor:
+        """`(N,)` from `(N, classes)`."""
+        return -SHARPNESS * neg_max_prob(logits)
 
 
 def finite_action(n: int) -> Matrix:
@@ -178,17 +198,17 @@ def finite_action(n: int) -> Matrix:
     return Matrix(FiniteGroup("O", names, gaps.argmin(-1).numpy()), matrices.numpy())
 
 
-def frame_of(name: str, n: int, seed: int) -> can.Frame:
+def frame_of(name: str, n: int, seed: int) -> Frame:
     """A frame by name, "pca" or "learned", its first weights those of a seed.
 
     Among a million clouds some have axes that are nearly undetermined; they are not
     refused here, but count as what they are: clouds whose frame may be wrong.
     """
     if name == "pca":
-        return partial(can.pca_frame, least_gap=LEAST)
+        return partial(pca_frame, least_gap=LEAST)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return can.LearnedFrame(n, least=LEAST)
+        return LearnedFrame(n, least=LEAST)
 
 
 def device_of(model: nn.Module) -> torch.device:

@@ -42,10 +42,12 @@ import torch
 from torch import nn
 
 import equinb as eq
-from equinb import plots
 from equinb.apps import letters
 
 # %% tags=["hide-cell"]
+from equinb import plots
+from equinb.sliders import slider
+
 plots.use_style()
 torch.manual_seed(0)
 torch.set_num_threads(1)  # so small a network gains nothing from a second
@@ -335,6 +337,34 @@ top.legend()
 below.semilogx(taus, [v for _, v in path], color="k")
 below.set(xlabel="temperature", ylabel="effective views", ylim=(0, 4.2))
 assert path[0][0] > path[-1][0] and path[0][1] < path[-1][1]
+
+# %% [markdown]
+# The same path for one letter. Move the slider: at the left the best view has all the
+# weight, at the right all views weigh the same.
+
+
+# %%
+def draw(tau):
+    _, orbit = softmin(tau)(seven, return_orbit=True)
+    weights = orbit.weights[:, 0].tolist()
+    titles = [f"{w:.2f}" for w in weights]
+    plots.image_row(orbit.inputs[:, 0], titles, columns=4)
+    return f"Four views of a 7, of weights {', '.join(titles)}."
+
+
+slider(
+    draw,
+    taus,
+    label="temperature",
+    caption="The weights of the four views of a turned 7, from equizero to "
+    "equitune.",
+    tell="{:.3f}".format,
+)
+
+# %% tags=["hide-cell"]
+for tau, low, high in ((taus[0], 0.95, 1), (taus[-1], 0.2, 0.3)):
+    _, orbit = softmin(tau)(seven, return_orbit=True)
+    assert low <= orbit.weights.max() <= high
 
 # %% [markdown]
 # So much for the weights. Here are all the methods at once, on the same turned letters.

@@ -27,6 +27,7 @@ EXPERIMENTS = {
     "cnn-tiny": "equinb.apps.cnn.tiny_cnns",
     "cnn-cifar100": "equinb.apps.cnn.cifar100_cnns",
     "cnn-public": "equinb.apps.cnn.public",
+    "cnn-lossless": "equinb.apps.cnn.lossless",
     "clip-glyphs": "equinb.apps.clip.glyph_clips",
     "clip-importance": "equinb.apps.clip.labels",
     "clip-tiny": "equinb.apps.clip.tiny_clips",

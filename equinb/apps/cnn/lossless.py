@@ -2,8 +2,8 @@
 
     equinb run cnn-lossless --preset small --seeds 0-2
 
-Compression works on blocks of eight pixels and not alike along both axes, so it can tell
-which way is up. These rows say what is left of `cnn` without it.
+Compression works on blocks of eight pixels, and not alike along both axes, so it can
+tell which way is up. These rows say what is left of `cnn` without it.
 """
 
 from __future__ import annotations

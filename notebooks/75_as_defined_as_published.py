@@ -278,7 +278,7 @@ def enter(departure, method, setting, defined, published, n=None):
 # Four departures ([](22_scan_tables.ipynb), [](24_finetuning_on_scan.ipynb)).
 # {term}`Equitune <equitune>` lets each branch write by itself and averages
 # *log*-probabilities place by place; as defined, all branches go on from one sentence and
-# $p$ is averaged. (Page 22 takes the two apart.) Equizero scores a
+# $p$ is averaged. ([](22_scan_tables.ipynb) takes the two apart.) Equizero scores a
 # sentence by the mean of the greatest probability over 50 slots, where an empty slot
 # counts one eighth; as defined, over the words that were said. And when equizero is
 # finetuned, its two optimisers hold every weight twice, which makes two updates a step. The

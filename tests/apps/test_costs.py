@@ -239,7 +239,9 @@ def test_rows_of_a_job():
     assert seen == list(range(1, job.steps + 1))
     assert rows.groupby("round")["method"].apply(set).tolist() == [set(names)] * 2
     assert (rows["time_s"] > 0).all()
-    assert rows.groupby("method")[["weights_mb", "made_mb"]].nunique().eq(1).all(None)
+    assert (
+        rows.groupby("method")[["weights_mb", "made_mb"]].nunique().eq(1).all(axis=None)
+    )
     assert set(rows["device"]) == {f"CPU, {torch.get_num_threads()} threads"}
 
 

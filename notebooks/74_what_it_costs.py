@@ -169,8 +169,9 @@ paper = paper.pivot(
     index=["metric", "model"], columns="method", values="value"
 )
 measured = ["time_s", "memory_mb"]
-ours = gpu.groupby(["model", "method"], sort=False)[measured].mean().stack()
-ours = ours.unstack("method").swaplevel().rename(index={"ViT-B-32": "ViT-B/32"})
+ours = gpu.groupby(["model", "method"], sort=False)[measured].mean()
+ours = ours.stack().unstack("method").swaplevel()
+ours = ours.rename(index={"ViT-B-32": "ViT-B/32"})
 table = pd.concat({"paper, A100": paper, "here, H200": ours})
 table.index.names = ["where", "metric", "model"]
 table = table[ours.columns].sort_index(level=["metric", "model"])
@@ -186,7 +187,8 @@ table.round(1).astype(object).fillna("-")
 table.div(table["equitune"], axis=0).round(2).astype(object).fillna("-")
 
 # %% tags=["hide-cell"]
-ratio = table.div(table["equitune"], axis=0)["lambda-equitune"].unstack("where")
+ratio = table.div(table["equitune"], axis=0)
+ratio = ratio["lambda-equitune"].unstack("where")
 seconds_ratio, memory_ratio = ratio.loc["time_s"], ratio.loc["memory_mb"]
 assert (seconds_ratio["paper, A100"] > 1.4).all()
 assert (seconds_ratio["here, H200"] < 1.1).all()

@@ -72,8 +72,9 @@ DECISIONS = 1000
 SENTENCES = 64
 #: Images that a CLIP reads at once.
 IMAGES = 96
-#: How many at once, where a library is compared; and views at once, in chunks.
-BATCHES, CHUNK = (1, 4, 16, 96), 8
+#: How many at once, where a library is compared, the last being all that are read there;
+#: and views at once, in chunks.
+BATCHES, CHUNK = (1, 4, 16, 32), 8
 #: Texts that are written at once, in two branches each; how long they begin and end.
 TEXTS, BEGUN, TOKENS = 32, 8, 30
 #: Images to learn probes from, and how many features an AlexNet of 32 pixels has.
@@ -269,7 +270,7 @@ def of_costs() -> list[tuple[str, float | None, Callable, Callable]]:
             (f"{short} lambda / equitune", 1.02, learned, even),
         ]
         model, head, images = glyph_clip(name)
-        x = torch.stack([image for image, _ in images])
+        x = torch.stack([image for image, _ in images[: BATCHES[-1]]])
         logits = Logits(model, head).eval()
         parts = (logits, act, eq.Trivial(act.group))
         library = ttach.ClassificationTTAWrapper(logits, turns, merge_mode="mean")

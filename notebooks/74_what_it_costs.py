@@ -292,8 +292,8 @@ assert largest["equitune"]["RN50"] > largest[LOOP]["RN50"]
 assert largest[CHUNKS]["RN50"] < largest["equitune"]["RN50"]
 
 # %% [markdown]
-# So a loop is no slower on a CPU, and for RN50 at the largest batch it is faster. What does
-# the weighting add?
+# So a loop costs four plain passes, as it must, and for RN50 at the largest batch that is
+# less than one pass over all views. What does the weighting add?
 
 # %%
 added = over(usual, usual["equitune"])
@@ -408,7 +408,8 @@ assert (weights.loc[twice] > 1.9 * weights.loc["equitune"]).all()
 # - Calls in turn, ratios within a round and their median give a number that holds.
 # - In the paper's Table 1 $\lambda$ costs half as much again; from features that are there
 #   it does not, and a second encoder explains the difference.
-# - On a CPU a loop costs no more than one pass; chunks cost no more and hold less.
+# - On a CPU one pass may cost more than a loop, where its tensors are large; chunks avoid
+#   that and hold less.
 #
 # ## Exercises
 #

@@ -72,8 +72,8 @@ DECISIONS = 1000
 SENTENCES = 64
 #: Images that a CLIP reads at once.
 IMAGES = 96
-#: How many at once, where a library is compared, the last being all that are read there;
-#: and views at once, in chunks.
+#: How many at once, where a library is compared, the last being all that are read; and
+#: views at once, in chunks.
 BATCHES, CHUNK = (1, 4, 16, 32), 8
 #: Texts that are written at once, in two branches each; how long they begin and end.
 TEXTS, BEGUN, TOKENS = 32, 8, 30

@@ -35,6 +35,7 @@ EXPERIMENTS = {
     "clouds-pretraining": "equinb.apps.clouds.pretraining",
     "symmetries": "equinb.apps.symmetries.experiment",
     "fewer": "equinb.apps.fewer.experiment",
+    "costs": "equinb.apps.costs.experiment",
     "text": "equinb.apps.text.experiment",
     "text-perplexity": "equinb.apps.text.perplexity",
     "text-regard": "equinb.apps.text.judges",

@@ -477,12 +477,16 @@ forms.round(3)
 # %% tags=["hide-cell"]
 fixed = forms["fixed"]
 assert (fixed["undone"] >= fixed["as printed"] - 0.02).all()
-assert fixed["undone"][16] > fixed["as printed"][16] + 0.1
+assert fixed["undone"][16] > fixed["undone"][1] + 0.2
+assert fixed["as printed"].max() < fixed["as printed"][1] + 0.15
+learned = forms["learned"].dropna()
+assert (learned["undone"] > learned["as printed"]).all()
 
 # %% [markdown]
-# With one offset, the identity, the forms are the same. With more, $\lambda$ over the
-# printed form has to choose between poses that are good for the network and the one pose
-# whose answer is carried back rightly.
+# With one fixed offset, the identity, the forms are the same. With more, the printed form
+# gains little: $\lambda$ has to choose between poses that are good for the network and
+# the one pose whose answer is carried back rightly. Learned offsets help it, even a single
+# one; with $\theta^{-1}$ they are better still.
 #
 # ## A frame that is learned
 #
@@ -503,16 +507,16 @@ learned.loc[ORDER].round(3)
 # ## What it costs
 #
 # $k$ offsets and $A$ frames are $kA$ passes of the model and of $\lambda$: $A = 4$ by
-# principal axes in space. Time for 100 solids, against one pass of the plain network:
+# principal axes in space. Time for eight solids, against one pass of the plain network:
 
 # %%
 solids = data.TASKS["solids"]
 net = network.load_network("solids")
-batch = data.draw(solids, 100, torch.Generator().manual_seed(3)).x
+batch = data.draw(solids, 8, torch.Generator().manual_seed(3)).x
 
 
 # %%
-def seconds(function, times=3):
+def seconds(function, times=30):
     took = []
     for _ in range(times + 1):
         began = time.perf_counter()
@@ -532,12 +536,13 @@ cost["per pass"] = cost["times plain"] / cost["passes"]
 cost.round(3)
 
 # %% tags=["hide-cell"]
-assert cost["times plain"]["k = 16"] > 4 * cost["times plain"]["k = 2"]
+assert cost["seconds"]["k = 16"] > 4 * cost["seconds"]["k = 2"]
 
 # %% [markdown]
 # The cost grows as $k$ does. A pose costs more than a pass of the plain network: beside so
 # small a network $\lambda$, half as wide, and the turning of the clouds weigh a good deal.
-# Beside a large model they would not ([](32_weights_for_views.ipynb)).
+# Beside a large model they would not ([](32_weights_for_views.ipynb)). And views of many
+# clouds at once outgrow the processor's cache, so on a CPU take few clouds at once.
 #
 # ## Paper and here
 #
@@ -551,8 +556,8 @@ assert cost["times plain"]["k = 16"] > 4 * cost["times plain"]["k = 2"]
 #
 # ## Pitfalls
 #
-# - **A frozen network and one canonical pose.** Equivariant, and worse than nothing: the pose
-#   of the frame need not be the pose that was learned.
+# - **A frozen network and one canonical pose.** Equivariant, and of little use: the pose of
+#   the frame need not be the pose that was learned.
 # - **Comparing what learned with what did not.** Augmentation has the same labels here, and
 #   finetuned canonicalisation too.
 # - **$R^2$ below zero.** An answer in a wrong direction is worse than none.
@@ -567,7 +572,7 @@ assert cost["times plain"]["k = 16"] > 4 * cost["times plain"]["k = 2"]
 # - We **chose** the number of offsets: the score rises with $k$, the cost in proportion.
 # - We **judged** by pairs of seeds whether several weighted poses are ahead of one canonical
 #   pose, frozen and finetuned, for every kind of damage.
-# - We **compared** both forms of eq. (5): as printed, more offsets do not help a vector.
+# - We **compared** both forms of eq. (5): as printed, more offsets help a vector little.
 #
 # ## Exercises
 #

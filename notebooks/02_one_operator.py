@@ -99,7 +99,7 @@ assert accuracy(net, x) > 0.9 and accuracy(net, turned) < 0.6
 # > {cite:p}`basu2023efficient`
 #
 # In plain words: show the model every view $gx$ of the input, carry each answer back
-# with $g^{-1}$, and take the mean.
+# with $g^{-1}$, and take the mean. This is {term}`equitune`.
 #
 # $$
 # \mathbf{M}_G(x) = \frac{1}{|G|} \sum_{g \in G} g^{-1} \mathbf{M}(gx)
@@ -131,7 +131,7 @@ print(f"equitune, turned: {accuracy(f1, turned):.1%}")
 # > loss function and assuming the minima is unique." {cite:p}`basu2023efficient`
 #
 # In plain words: ask a {term}`proxy loss` which view the model likes best, and keep
-# that view's answer alone.
+# that view's answer alone. This is {term}`equizero`.
 #
 # $$
 # \mathbf{M}_G^0(x) = g_*^{-1} \mathbf{M}(g_* x), \qquad g_* = \arg\min_{g \in G} \, l(\mathbf{M}(gx))
@@ -181,7 +181,7 @@ print(f"equizero, turned: {accuracy(f0, turned):.1%}")
 # > not all equally important for all $g \in G$." {cite:p}`basu2023efficient`
 #
 # In plain words: a small net looks at each view's features and says how much that view
-# should count.
+# should count. This is {term}`lambda-equitune`.
 #
 # $$
 # \mathbf{M}_G^\lambda(x) = \frac{1}{\sum_{g \in G} \lambda(gx)}
@@ -254,6 +254,11 @@ eq.check_equivariance(f_maps, turn, turn, turned)
 # | equitune | $1/\lvert G\rvert$ | `Equitune` | `Uniform` |
 # | equizero | even over the minimisers of $l(\mathbf{M}(gx))$ | `Equizero` | `ArgMin` |
 # | lambda-equitune | $\lambda(gx) / \sum_h \lambda(hx)$ | `LambdaEquitune` | `Learned` |
+#
+# Which to try? Equitune needs nothing but the group. Equizero needs a proxy loss that
+# tells a good view from a bad one, and no labels. Lambda-equitune needs labels, or another
+# teacher. Which is ahead depends on the model and on what its last layer has seen; there
+# is no order for all of them, and [](42_verdict_on_cifar10.ipynb) shows it turn around.
 #
 # In the package all three are the one module `Symmetrized`, which makes the orbit once
 # and asks a weighting for $w$. What it made can be looked at.

@@ -69,7 +69,7 @@ torch.set_num_threads(1)
 # network read each view's features and say how much the view counts. The features are
 # there already, the average needs them. So $\lambda$ costs a few small matrices, and no
 # second pass. In the published code a *second copy* of CLIP computes the features for
-# $\lambda$ [code]. The paper's Table 1 on an A100, over the time and memory of equitune:
+# $\lambda$. (*[code]* marks what was read there.) The paper's Table 1 on an A100, over the time and memory of equitune:
 
 # %%
 from equinb import lab

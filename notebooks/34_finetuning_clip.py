@@ -21,7 +21,7 @@
 #
 # After this page you can
 #
-# - **finetune** the image tower of a CLIP through its symmetrized answer, and check that
+# - **finetune** the image tower of a CLIP through its symmetrised answer, and check that
 #   it is equivariant afterwards;
 # - **compare** equitune, equizero, $\lambda$-equitune and plain augmentation at one
 #   budget, with intervals;
@@ -549,7 +549,7 @@ assert low["equizero"] > low["equitune"] and zero[1e-3] < high["equitune"]
 #
 # ## Recap
 #
-# - Through its symmetrized answer a CLIP is finetuned by an ordinary loop, and is as
+# - Through its symmetrised answer a CLIP is finetuned by an ordinary loop, and is as
 #   equivariant after it as before.
 # - At one budget $\lambda$-equitune ends first on all four CLIPs; equitune gains most,
 #   equizero ends below its start, augmentation is behind at equal passes too.

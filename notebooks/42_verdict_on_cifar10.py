@@ -175,16 +175,17 @@ paper[[0, 1, 4, 9]]
 # The order of the paper's second sentence is here: equizero is below equitune on both
 # networks, with each of its proxies. Of the first sentence half is: $\lambda$-equitune
 # is ahead of equitune on the ResNet; on the AlexNet it leads in the first epochs and ends
-# a fraction of a point *behind*. That contradicts the paper.
+# a fraction of a point *behind*. There the paper reports the
+# opposite, for an AlexNet of its own.
 #
 # *Equizero, chosen*, which has the gradient of the view that it chose, makes up a good
-# part of what equizero lacks. And an *orientation classifier*, which has learned which
+# part of what equizero lacks. And an {term}`orientation classifier`, which has learned which
 # way is up and nothing of the classes, is as good a weight as $\lambda$ on the ResNet and
 # better on the AlexNet.
 #
 # ## As published
 #
-# Things in the published code that are not in the equations [code]: equizero takes the
+# Things in the published code that are not in the equations (*[code]* marks what was read there): equizero takes the
 # view of *least* confidence; the networks stay in training mode, so that each answer
 # depends on the other images in its batch of four; and what is called validation is the
 # training set. (An AlexNet has no batch statistics, so for it the mode changes nothing

@@ -306,14 +306,14 @@ def draw(steps):
 
 
 # %%
-slider(
-    draw,
-    sorted(curve["steps"].unique()),
-    label="steps of finetuning",
-    caption="Accuracy on turned test images after so many steps, each model "
-    "read as it was trained; three seeds, 95 % intervals.",
-    tell="{:,}".format,
+caption = (
+    "Accuracy on turned test images after so many steps, each model read as "
+    "it was trained; three seeds, 95 % intervals."
 )
+
+# %%
+at = sorted(curve["steps"].unique())
+slider(draw, at, "steps of finetuning", caption, "{:,}".format)
 
 # %% [markdown]
 # In all four panels $\lambda$-equitune ends ahead, and equizero ends below its start; on

@@ -261,8 +261,8 @@ slider(
     draw,
     range(0, 360, 24),
     label="turned by (degrees)",
-    caption="Left: an F and the axes of its pose; above it what the plain network says. "
-    "Middle: its pose of greatest weight, and the answer of "
+    caption="Left: an F and the axes of its pose; above it what the plain "
+    "network says. Middle: its pose of greatest weight, and the answer of "
     "canonical-lambda-equitune. Right: the weights of all eight poses.",
 )
 

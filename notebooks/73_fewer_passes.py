@@ -229,7 +229,7 @@ check("one view a coset", ways["one a coset"], images)
 # it is {term}`lambda-equitune`.
 #
 # Here the router has only to know which way is up. It learns that from upright signs in
-# other fonts, without their classes, reading 16 × 16 grey pixels:
+# other fonts, without their classes, reading 16 by 16 grey pixels:
 
 # %%
 from equinb.apps.clip.glyphs import sample
@@ -321,7 +321,7 @@ route = by_eps[0.1][1]
 print("images by their number of passes:", route.passes.bincount().tolist())
 
 # %% tags=["hide-cell"]
-for eps, (p, route, _) in by_eps.items():
+for eps, (p, _, _) in by_eps.items():
     assert ((p - whole).abs().sum(-1) / 2 <= eps + 1e-6).all()
 accuracy = {k: row[0] for k, (_, _, row) in (by_k | by_eps).items()}
 assert accuracy[1] < accuracy[4] and accuracy[0.1] > accuracy[4] - 0.01

@@ -418,6 +418,43 @@ gap = (means["cost"] - means["counted"]).abs() / means["cost"]
 assert gap.max() < 0.15
 
 # %% [markdown]
+# One number of views at a time:
+
+# %%
+at_k = turns[turns["rule"] == "k"]
+at_k = at_k[at_k["method"].str.startswith("routed")]
+span = at_k["ahead"].min() - 1, at_k["ahead"].max() + 1
+
+
+# %%
+def words(k):
+    means = at_k[at_k["at"] == k].groupby("method")["ahead"].mean()
+    told = [f"{m.split(', ')[1]} {v:+.1f}" for m, v in means.items()]
+    return f"With {k} of 4 views, mean points ahead: {', '.join(told)}."
+
+
+# %%
+def draw(k):
+    ax = plt.figure(figsize=(5.2, 3.4)).gca()
+    for taught, colour in ROUTERS.items():
+        same = at_k["method"] == f"routed, {taught}"
+        now = at_k[same & (at_k["at"] == k)].set_index("model")
+        ax.plot(now["ahead"].loc[models], models, "o", c=colour, label=taught)
+    ax.axvline(0, color="#009E73", lw=1)
+    ax.set(xlim=span, xlabel="points ahead of full $\\lambda$-equitune")
+    ax.figure.legend(loc="outside lower center", ncols=3, fontsize=9)
+    return words(k)
+
+
+# %%
+from equinb.sliders import slider
+
+caption = (
+    "Routers with so many of the four views, against full lambda-equitune."
+)
+slider(draw, (1, 2, 3, 4), "views that pass", caption)
+
+# %% [markdown]
 # (The orientation classifier is a $\lambda$ that has learned from upright images, as the
 # first router has, but reads the features of all views: it cannot save a pass.)
 #

@@ -402,7 +402,8 @@ for ax, model in zip(axes.flat, models):
 for ax in axes.flat[len(models) :]:
     ax.axis("off")
 handles = axes.flat[0].get_legend_handles_labels()
-figure.supxlabel("cost in passes", fontsize=11)
+for ax in axes[-1]:
+    ax.set_xlabel("cost in passes", fontsize=11)
 _ = figure.legend(*handles, loc="outside lower center", ncols=2, fontsize=9)
 
 # %% tags=["hide-cell"]

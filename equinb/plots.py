@@ -18,6 +18,7 @@ from torch import Tensor
 
 from equinb.groups import FiniteGroup
 from equinb.lab import mean_interval
+from equinb.lattices import lattice, subgroups
 
 #: Colour and marker of each method, the same in every chapter.
 METHOD_STYLE: dict[str, dict[str, Any]] = {
@@ -29,6 +30,9 @@ METHOD_STYLE: dict[str, dict[str, Any]] = {
     "augmentation": {"color": "#CC79A7", "marker": "v"},
 }
 
+
+#: Above this share the ground of a number is so dark that the number is white.
+DARK = 0.5
 
 #: The variant of equizero whose proxy has the wrong sign, as published.
 TURNED = "sign turned"
@@ -88,6 +92,45 @@ def cayley_tables(*groups: FiniteGroup) -> None:
         ax.set_yticks(range(G.order), names, fontsize=9)
         ax.set_title(G.name)
         ax.grid(False)
+
+
+def subgroup_lattice(
+    ax: Axes, rows: Sequence[Sequence[FiniteGroup]], values: Mapping[str, float]
+) -> None:
+    """A Hasse diagram: which subgroup lies in which, coloured by a share.
+
+    Args:
+        ax: where to draw.
+        rows: all subgroups of a group as they are to stand beside each other, the
+            smallest first.
+        values: by the name of a subgroup, from 0 (pale) to 1 (dark).
+    """
+    place = {
+        H.members: (x - (len(row) - 1) / 2, y)
+        for y, row in enumerate(rows)
+        for x, H in enumerate(row)
+    }
+    found = subgroups(rows[-1][0])
+    for i, j in lattice(rows[-1][0]):
+        ends = place[found[i].members], place[found[j].members]
+        ax.plot(*zip(*ends, strict=True), color="0.6", lw=1, zorder=1)
+    shade = mpl.colormaps["Blues"]
+    for row in rows:
+        for H in row:
+            share = values[H.name]
+            name = H.name.replace("<", r"\langle ").replace(">", r"\rangle")
+            ax.text(
+                *place[H.members],
+                f"${name}$\n{share:.2f}",
+                ha="center",
+                va="center",
+                size=10,
+                color="white" if share > DARK else "black",
+                bbox={"boxstyle": "round", "fc": shade(share), "ec": "0.5"},
+            )
+    wide = max(map(len, rows)) / 2
+    ax.set(xlim=(-wide, wide), ylim=(-0.5, len(rows) - 0.5))
+    ax.axis("off")
 
 
 def image_row(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import yaml
 
-from reference import gallery, side_by_side, status
+from reference import front, gallery, side_by_side, status
 
 ROOT = Path(__file__).resolve().parents[2]
 PLACE = re.compile(r"^% made here: (\S+)$", re.MULTILINE)
@@ -24,6 +24,9 @@ def parts(notebooks: Path) -> dict[str, Callable[[], str]]:
         notebooks: the folder of the executed notebooks.
     """
     return {
+        "landing": lambda: front.landing(notebooks),
+        "glance": front.glance,
+        "path": lambda: front.path(notebooks),
         "gallery": lambda: gallery.gallery(notebooks),
         "beside-summary": side_by_side.summary,
         "beside": side_by_side.sections,

@@ -58,6 +58,8 @@ def test_cards_name_the_commands_of_their_experiments(cards: dict[str, Tag]) -> 
     """An experiment says in its title which items it is for: "(Fig. 5a, 11a)"."""
     seen = set()
     for name in EXPERIMENTS:
+        if not any((RESULTS / f"{name}-{p}.csv").exists() for p in ("small", "paper")):
+            continue
         title = load_experiment(name).title
         for kind, numbers in re.findall(r"(Fig\.|Tab\.|Table) ([\da-c, -]+)", title):
             for first, last in re.findall(r"(\d+)[ab]?(?:-(\d+))?", numbers):

@@ -13,7 +13,7 @@ from typing import Any
 
 from equinb.lab import load_result
 from reference.items import DOWNLOADS, ITEMS, Item, item_of, not_run
-from reference.side_by_side import anchor, known_items
+from reference.side_by_side import anchor, known_items, title
 from reference.thumbnails import slim
 
 
@@ -79,5 +79,5 @@ def card(item: Item, options: dict[str, Any]) -> str:
 def values(item: Item) -> str:
     """Where the paper's values of an item stand beside ours."""
     known = [name for name in known_items() if item_of(name) == item]
-    links = ", ".join(f"{{ref}}`beside ours <{anchor(name)}>`" for name in known)
-    return links or "not available"
+    links = ", ".join(f"{{ref}}`{title(name)} <{anchor(name)}>`" for name in known)
+    return f"beside ours: {links}" if links else "not available"

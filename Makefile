@@ -2,11 +2,13 @@
 # make test  - everything that CI runs    make serve - the site on localhost
 # make bench - cost ratios                make pair  - notebooks from their .py pairs
 # make lock  - new pins                   make clean - forget everything built
+# make links - addresses outside          make test-latest - pages, newest versions
 
 PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/python -m uv
 READER := _build/reader
+LATEST := _build/latest
 REPORTS := _build/reports
 
 export UV_PYTHON_DOWNLOADS := never
@@ -17,15 +19,24 @@ NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 SOURCES := $(shell find equinb -type f -not -path '*/__pycache__/*')
 BOOK := _config.yml _toc.yml docutils.conf $(shell find book -type f -not -path '*/__pycache__/*')
 
-.PHONY: book test install lint types verify unit notebooks site browser bench lab serve pair lock clean
+.PHONY: book test install lint types verify unit notebooks site browser bench lab serve \
+	links test-latest pair lock clean
 .DEFAULT_GOAL := book
 
 book: site
 	@echo "The book: _build/html/index.html ($(words $(NOTEBOOKS)) executed notebooks). Serve it with: make serve"
 
+# One stage after the other, each with its seconds: tests/summary.py prints them.
+STAGES := install lint types verify unit notebooks site browser
+
 test:
-	@rm -f $(addprefix $(REPORTS)/,unit.xml doctest.xml browser.xml)
-	@$(MAKE) --no-print-directory lint types verify unit notebooks site browser
+	@mkdir -p $(REPORTS)
+	@rm -f $(addprefix $(REPORTS)/,unit.xml doctest.xml browser.xml stages.txt)
+	@for stage in $(STAGES); do \
+		start=$$(date +%s); \
+		$(MAKE) --no-print-directory $$stage || exit 1; \
+		echo "$$stage $$(( $$(date +%s) - start ))" >> $(REPORTS)/stages.txt; \
+	done
 	@$(BIN)/python tests/summary.py $(REPORTS)
 
 # --- environments -----------------------------------------------------------------
@@ -76,9 +87,10 @@ lab: install
 # --- checks -----------------------------------------------------------------------
 
 lint: install
-	@echo "== lint"
+	@echo "== lint: format, style, spelling"
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
+	@$(BIN)/codespell $$(git ls-files '*.py' '*.md' '*.yml' '*.toml' '*.cff' '*.css' Makefile)
 
 types: install
 	@echo "== types"
@@ -98,6 +110,21 @@ unit: install
 browser: site
 	@echo "== browser"
 	@$(PYTEST) tests/site --junitxml $(REPORTS)/browser.xml
+
+# Every notebook, or those that PAGES names, from an empty folder, with the wheel and the
+# newest versions that pyproject.toml allows: no pins here.
+PAGES ?= $(NOTEBOOKS)
+test-latest: $(READER)/.installed
+	@echo "== latest: the wheel, with the newest versions that it admits, in $(LATEST)"
+	@rm -rf $(LATEST)
+	@$(UV) venv --quiet --seed -p $(BIN)/python $(LATEST)
+	@$(UV) pip install --quiet --upgrade -p $(LATEST) \
+		"equinb[book] @ file://$(CURDIR)/$$(ls _build/dist/*.whl)" nbmake pytest
+	@$(BIN)/python tests/latest.py $(LATEST) $(REPORTS) $(PAGES) $(if $(COLAB),--colab)
+
+# Addresses that the sources name. Needs a network, and says so where there is none.
+links: install
+	@$(BIN)/python tests/links.py
 
 bench: install
 	@$(BIN)/python tests/bench.py

@@ -19,9 +19,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from http import HTTPStatus
+from io import BytesIO
 from pathlib import Path
+from typing import Any, BinaryIO
+from urllib.parse import urlsplit
 
 import reference
+import yaml
 from reference.times import runtime
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -100,13 +105,46 @@ def html() -> None:
     print("read it with `make serve` (or `python book/build.py serve`)")
 
 
-def serve(port: int) -> None:
+class Handler(http.server.SimpleHTTPRequestHandler):
+    """Serves the site as it will be served: below its path, with its own 404 page."""
+
+    def __init__(self, *args: Any, root: str, **kwargs: Any) -> None:
+        """Files are looked up without the path of the site."""
+        self.root = root
+        super().__init__(*args, **kwargs)
+
+    def send_head(self) -> BytesIO | BinaryIO | None:
+        """Send the first page to who asks for less than the site's path."""
+        if self.path.startswith(self.root):
+            return super().send_head()
+        self.send_response(HTTPStatus.FOUND)
+        self.send_header("Location", self.root)
+        self.end_headers()
+        return None
+
+    def translate_path(self, path: str) -> str:
+        """Drop the path of the site."""
+        return super().translate_path("/" + path.removeprefix(self.root))
+
+    def send_error(self, code: int, *args: Any, **kwargs: Any) -> None:
+        """Answer with the site's page for what is not there."""
+        page = Path(self.directory, "404.html")
+        if code != HTTPStatus.NOT_FOUND or not page.exists():
+            super().send_error(code, *args, **kwargs)
+            return
+        self.send_response(code)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.end_headers()
+        self.wfile.write(page.read_bytes())
+
+
+def serve(site: Path, port: int) -> None:
     """Serve the built site to this computer until interrupted."""
-    if not (SITE / "index.html").exists():
+    if not (site / "index.html").exists():
         sys.exit("there is no site yet: build it first (`make book`).")
-    handler = functools.partial(
-        http.server.SimpleHTTPRequestHandler, directory=str(SITE)
-    )
+    config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
+    root = urlsplit(config["html"]["baseurl"]).path
+    handler = functools.partial(Handler, directory=str(site), root=root)
     try:
         server = http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)
     except OSError:
@@ -115,7 +153,8 @@ def serve(port: int) -> None:
             f"`python book/build.py serve --port {port + 1}`."
         )
     with server:
-        print(f"the book is at http://127.0.0.1:{server.server_port}/  (Ctrl-C ends)")
+        address = f"http://127.0.0.1:{server.server_port}{root}"
+        print(f"the book is at {address}  (Ctrl-C ends)", flush=True)
         try:
             server.serve_forever()
         except KeyboardInterrupt:
@@ -127,9 +166,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Stage, build and serve the book.")
     parser.add_argument("command", choices=["stage", "html", "serve"])
     parser.add_argument("--port", type=int, default=8000, help="for serve")
+    parser.add_argument("--site", type=Path, default=SITE, help="for serve: the folder")
     args = parser.parse_args()
     if args.command == "serve":
-        serve(args.port)
+        serve(args.site, args.port)
     else:
         {"stage": stage, "html": html}[args.command]()
 

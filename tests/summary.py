@@ -1,12 +1,23 @@
-"""Print the tests and seconds of each stage, then one line that counts them all."""
+"""Print the seconds of each stage, the tests of each report, and a line for them all."""
 
 import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
 
+def stages(folder: Path) -> None:
+    """Print what the stages of `make test` took, and all together."""
+    report = folder / "stages.txt"
+    if report.exists():
+        lines = [line.split() for line in report.read_text().splitlines()]
+        lines.append(["all", str(sum(int(seconds) for _, seconds in lines))])
+        for name, seconds in lines:
+            print(f"{name:<10} {seconds:>19} s")
+
+
 def main(folder: str) -> int:
     """Add up the JUnit reports of a folder; the exit status is 1 if a test failed."""
+    stages(Path(folder))
     passed = failed = skipped = 0
     for report in sorted(Path(folder).glob("*.xml")):
         for suite in ElementTree.parse(report).iter("testsuite"):

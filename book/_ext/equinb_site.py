@@ -5,6 +5,8 @@
 * The line that unfolds a hidden cell is named otherwise than it reads: mended.
 * Pictures made by a cell get the class that the dark theme understands.
 * A picture without a text alternative is a warning, hence an error.
+* Link previews name the site's address, and have a picture (sphinxext-opengraph).
+* The page for a missing address is served at any depth: its links start at the root.
 * Docstrings write mathematics and code as the notebooks do, `$gx$` and `name`;
   autodoc reads reStructuredText, so they are translated.
 """
@@ -15,9 +17,11 @@ import re
 import zlib
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.config import Config
 from sphinx.util import logging
 
 logger = logging.getLogger(__name__)
@@ -25,6 +29,7 @@ logger = logging.getLogger(__name__)
 MATHS = re.compile(r"(?<![\\$\w])\$([^$\n]+)\$(?![\w$])")
 CODE = re.compile(r"(?<![`:\w])`([^`\n]+)`(?![`_])")
 STALE_ROLE = 'role="doc-biblioentry"'
+RELATIVE = re.compile(r'\b(href|src|action|data-content_root)="(?!#|/|\w+:)(?:\./)?')
 STALE_LABEL = '<summary aria-label="Toggle hidden content">'
 
 
@@ -87,6 +92,20 @@ def mend_page(
         context["body"] = body.replace(STALE_LABEL, "<summary>")
 
 
+def tell_previews_the_address(app: Sphinx, config: Config) -> None:
+    """Link previews need whole addresses; the site's own is written down once."""
+    config.ogp_site_url = config.html_baseurl
+
+
+def root_missing_page(app: Sphinx, exception: Exception | None) -> None:
+    """Let every link of the page for missing addresses start at the site's root."""
+    page = Path(app.outdir, "404.html")
+    if exception is None and page.exists():
+        root = urlsplit(app.config.html_baseurl).path or "/"
+        text = page.read_text(encoding="utf-8")
+        page.write_text(RELATIVE.sub(rf'\1="{root}', text), encoding="utf-8")
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the handlers; the page handler runs after all others."""
     disconnect_thebe(app)
@@ -94,6 +113,8 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("autodoc-process-docstring", read_as_markdown, priority=400)
     app.connect("autodoc-skip-member", skip_tuple_fields)
     app.connect("html-page-context", mend_page, priority=900)
+    app.connect("config-inited", tell_previews_the_address)
+    app.connect("build-finished", root_missing_page)
     stamp = zlib.crc32(Path(__file__).read_bytes())  # a change here rereads the book
     return {
         "env_version": stamp,

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import functools
-import http.server
 import os
+import re
 import shutil
-import threading
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from book_pages import SITE, THEMES, WIDTHS
+from book_pages import ROOT, SITE, THEMES, WIDTHS
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
 
 FLAGS = [
@@ -25,13 +25,6 @@ FLAGS = [
 ]
 
 
-class QuietHandler(http.server.SimpleHTTPRequestHandler):
-    """Serves files without a line a request."""
-
-    def log_message(self, *args: object) -> None:
-        """Say nothing."""
-
-
 @pytest.fixture(scope="session")
 def site() -> Path:
     """Return the folder of the built site."""
@@ -42,14 +35,17 @@ def site() -> Path:
 
 @pytest.fixture(scope="session")
 def address(site: Path) -> Iterator[str]:
-    """Serve the site on a free port of this computer."""
-    handler = functools.partial(QuietHandler, directory=str(site))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
-        thread.join()
+    """Serve the site on a free port of this computer, as `make serve` does."""
+    command = [sys.executable, str(ROOT / "book" / "build.py"), "serve"]
+    command += ["--port", "0", "--site", str(site)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as server:
+        assert server.stdout is not None
+        said = re.search(r"http://\S+", server.stdout.readline())
+        assert said, "`make serve` did not say where the book is"
+        yield said[0]
+        server.terminate()
 
 
 @pytest.fixture(scope="session")

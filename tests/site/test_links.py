@@ -16,6 +16,11 @@ from bs4 import BeautifulSoup
 REPOSITORY = "https://github.com/equinb/equinb"
 COLAB = "https://colab.research.google.com/github/equinb/equinb/blob/main/"
 
+# The page for missing addresses is served at any depth: its links start here.
+ROOTED = urlsplit(
+    yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["html"]["baseurl"]
+).path
+
 
 @cache
 def soup(path: Path) -> BeautifulSoup:
@@ -67,6 +72,8 @@ def test_internal_links_and_anchors_resolve(site: Path) -> None:
             if url.scheme or url.netloc or not (url.path or url.fragment):
                 continue
             target = page if not url.path else page.parent / unquote(url.path)
+            if url.path.startswith(ROOTED):
+                target = site / unquote(url.path.removeprefix(ROOTED))
             target = target.resolve()
             missing = not target.is_file()
             if not missing and url.fragment and target.suffix == ".html":

@@ -1,4 +1,4 @@
-"""Print the seconds of each stage, the tests of each report, and a line for them all."""
+"""Print the seconds of each stage, the tests of each report, and a line for all."""
 
 import sys
 from pathlib import Path

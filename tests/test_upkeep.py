@@ -7,6 +7,7 @@ import socket
 import threading
 import tomllib
 from pathlib import Path
+from typing import ClassVar
 
 import jupytext
 import latest
@@ -25,7 +26,7 @@ MAKEFILE = (ROOT / "Makefile").read_text()
 class Answers(http.server.BaseHTTPRequestHandler):
     """`/404` answers 404, `/503-once` answers 503 and then 200."""
 
-    seen: list[str] = []
+    seen: ClassVar[list[str]] = []
 
     def do_GET(self):
         self.seen.append(self.path)

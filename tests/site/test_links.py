@@ -18,7 +18,9 @@ COLAB = "https://colab.research.google.com/github/equinb/equinb/blob/main/"
 
 # The page for missing addresses is served at any depth: its links start here.
 ROOTED = urlsplit(
-    yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["html"]["baseurl"]
+    yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["html"][
+        "baseurl"
+    ]
 ).path
 
 

@@ -1,0 +1,111 @@
+"""What readers and other sites see of a page: its weight, previews, print, search."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from statistics import median
+from urllib.parse import unquote, urlsplit
+
+import pytest
+import yaml
+from book_pages import ROOT, toc_pages
+from bs4 import BeautifulSoup
+from playwright.sync_api import BrowserContext
+
+PAGES = toc_pages()
+#: Bytes of a page with its pictures, without the theme.
+WEIGHT = 1.5e6
+CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
+BASE = CONFIG["html"]["baseurl"]
+
+
+def soup(site: Path, name: str) -> BeautifulSoup:
+    """The parsed page."""
+    return BeautifulSoup((site / f"{name}.html").read_text("utf-8"), "html.parser")
+
+
+def test_the_median_page_is_light(site: Path) -> None:
+    weights = {}
+    for name in PAGES:
+        page = site / f"{name}.html"
+        sources = {str(i["src"]) for i in soup(site, name).select(".bd-article img")}
+        files = {s for s in sources if not s.startswith("data:")}
+        pictures = [page.parent / unquote(urlsplit(file).path) for file in files]
+        weights[name] = sum(p.stat().st_size for p in [page, *pictures])
+    assert median(weights.values()) <= WEIGHT, weights
+    assert max(weights.values()) <= 4 * WEIGHT, weights
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_has_a_preview_and_lazy_pictures(name: str, site: Path) -> None:
+    page = soup(site, name)
+    told = {
+        str(m["property"]): str(m["content"])
+        for m in page.select("meta[property^='og:']")
+    }
+    assert told["og:title"]
+    assert told["og:description"]
+    assert told["og:url"].startswith(BASE)
+    picture = told["og:image"]
+    assert picture.startswith(BASE)
+    assert (site / unquote(picture.removeprefix(BASE))).stat().st_size > 1000
+    pictures = page.select(".bd-article img:not([src^='data:'])")
+    assert all(picture.get("loading") == "lazy" for picture in pictures)
+
+
+def test_the_page_for_a_missing_address_works_at_any_depth(
+    address: str, contexts: dict[tuple[str, str], BrowserContext]
+) -> None:
+    page = contexts["dark", "narrow"].new_page()
+    answer = page.goto(f"{address}no/such/page.html")
+    assert answer is not None
+    assert answer.status == 404
+    assert page.locator("h1").inner_text() == "There is no such page"
+    links = page.locator(".bd-article a")
+    where = [link.get_attribute("href") or "" for link in links.all()]
+    assert len(where) >= 3
+    assert all(link.startswith(urlsplit(BASE).path) for link in where)
+    links.first.click()
+    page.wait_for_url(re.compile(r"index\.html$"))
+    page.close()
+
+
+def test_printed_a_page_is_its_article_with_solutions_open(
+    address: str, contexts: dict[tuple[str, str], BrowserContext]
+) -> None:
+    page = contexts["light", "wide"].new_page()
+    page.goto(f"{address}notebooks/02_one_operator.html")
+    solution = page.locator("div.solution").first
+    page.emulate_media(media="print")
+    for part in (".bd-sidebar-primary", ".prev-next-footer", "button.toggle-button"):
+        assert not page.locator(part).first.is_visible(), part
+    inside = solution.locator(":scope > *:not(.admonition-title)").first
+    assert inside.is_visible()
+    box = inside.bounding_box()
+    assert box is not None
+    assert box["height"] > 10
+    page.close()
+
+
+def test_search_finds_the_terms_of_the_glossary(site: Path) -> None:
+    index = (site / "searchindex.js").read_text("utf-8")
+    held = json.loads(index[index.index("{") : index.rindex("}") + 1])
+    names = held["docnames"]
+    terms = [t.get_text() for t in soup(site, "book/glossary").select("dl.glossary dt")]
+    assert len(terms) > 30
+    objects = json.dumps(held["objects"]) + json.dumps(held["alltitles"])
+    words = {**held["terms"], **held["titleterms"]}
+    glossary = names.index("book/glossary")
+    missing = []
+    for term in terms:
+        first = re.findall(r"[a-z]+", term.lower())
+        stems = [w for w in words if first and w[:4] == first[0][:4]]
+        there = any(
+            glossary == place or (isinstance(place, list) and glossary in place)
+            for place in (words[w] for w in stems)
+        )
+        if not there and term not in objects:
+            missing.append(term)
+    assert missing == []

@@ -83,7 +83,7 @@ D4 = eq.dihedral(4)
 square = eq.Rot90(D4)
 candidates = {}
 for name, generators in GENERATORS.items():
-    act = square.restrict(D4.subgroup(*generators))
+    act = square.restrict(D4.subgroup(*generators, name=name))
     candidates[name] = act, eq.Trivial(act.group)
     print(f"{name:10} {', '.join(act.group.elements)}")
 

@@ -87,6 +87,8 @@ from equinb.apps.cnn.backbones import load_backbone
 
 resnet = load_backbone("glyph-resnet")
 counted = Counted(resnet.model).eval()
+
+# %%
 shapes = torch.zeros(4, 3, 32, 32)
 shapes[1:3, :, 12:20, :] = 1  # a bar...
 shapes[1, :, :, 12:20] = 1  # ... and with it a cross
@@ -229,13 +231,14 @@ check("one view a coset", ways["one a coset"], images)
 # it is {term}`lambda-equitune`.
 #
 # Here the router has only to know which way is up. It learns that from upright signs in
-# other fonts, without their classes, reading 16 × 16 grey pixels:
+# other fonts, without their classes, reading grey images of 16 by 16 pixels:
 
 # %%
 from equinb.apps.clip.glyphs import sample
 from equinb.apps.fewer.cost import operations
 from equinb.apps.fewer.routers import Look, Recipe, learn_router
 
+# %%
 recipe = Recipe(side=16, spread=0.3, steps=600)
 look = Look(recipe)
 upright = resnet.preprocess(sample(4000, seed=1)[0])
@@ -249,6 +252,8 @@ def plain(x):
 
 pixels, labels = sample(400, seed=2, test=True)
 x = resnet.preprocess(pixels)
+
+# %%
 small = look(turn.orbit(x[:1]).flatten(0, 1))
 share = operations(router, small) / operations(plain, x[:1])
 print(f"the router, on four views: {share:.2f} passes")
@@ -321,7 +326,7 @@ route = by_eps[0.1][1]
 print("images by their number of passes:", route.passes.bincount().tolist())
 
 # %% tags=["hide-cell"]
-for eps, (p, route, _) in by_eps.items():
+for eps, (p, _, _) in by_eps.items():
     assert ((p - whole).abs().sum(-1) / 2 <= eps + 1e-6).all()
 accuracy = {k: row[0] for k, (_, _, row) in (by_k | by_eps).items()}
 assert accuracy[1] < accuracy[4] and accuracy[0.1] > accuracy[4] - 0.01
@@ -372,6 +377,8 @@ routed = ends["method"].str.startswith("routed")
 ends["method"] += (", k = " + ends["at"].astype(int).astype(str)).where(
     routed, ""
 )
+
+# %%
 ends = 100 * ends.pivot(index="method", columns="model", values="top1")
 ends.round(1)
 

@@ -2,8 +2,9 @@
 
 The notebooks in notebooks/ hold no outputs. They are executed once, elsewhere, as
 copies under _build/run/notebooks. `stage` lays a book source tree under _build/src:
-the prose as it is, and those executed copies under the docnames of their sources, so
-that links to the repository stay true. `html` builds it with warnings as errors.
+the prose, with what its pages ask to be made (reference/), and those executed copies
+under the docnames of their sources, so that links to the repository stay true. `html`
+builds it with warnings as errors.
 A staged file is written only when its content differs: an unchanged page is not
 built again.
 """
@@ -18,9 +19,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
-from typing import Any
+
+import reference
+from reference.times import runtime
 
 ROOT = Path(__file__).resolve().parent.parent
 RUN = ROOT / "_build" / "run" / "notebooks"
@@ -54,27 +56,18 @@ def executed(source: Path) -> bytes:
     return json.dumps(notebook, indent=1, ensure_ascii=False).encode()
 
 
-def runtime(cells: list[dict[str, Any]]) -> float:
-    """Return the seconds that the cells of an executed notebook took together."""
-    total = 0.0
-    for cell in cells:
-        times = cell["metadata"].get("execution", {})
-        if "shell.execute_reply" in times:
-            start, end = (
-                datetime.fromisoformat(times[event].replace("Z", "+00:00"))
-                for event in ("iopub.execute_input", "shell.execute_reply")
-            )
-            total += (end - start).total_seconds()
-    return total
-
-
 def sources() -> Iterator[tuple[Path, bytes]]:
     """Yield every staged file: its path below the stage, and its content."""
     for name in ("_config.yml", "_toc.yml", "docutils.conf"):
         yield Path(name), (ROOT / name).read_bytes()
     for path in sorted((ROOT / "book").rglob("*")):
-        if path.is_file() and "__pycache__" not in path.parts:
+        if path.suffix == ".md":
+            text = path.read_text(encoding="utf-8")
+            yield path.relative_to(ROOT), reference.fill(text, RUN).encode()
+        elif path.is_file() and "__pycache__" not in path.parts:
             yield path.relative_to(ROOT), path.read_bytes()
+    for path, content in reference.files(RUN):
+        yield Path("book") / path, content
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
         yield path.relative_to(ROOT), executed(path)
 

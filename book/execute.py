@@ -2,7 +2,8 @@
 
     python book/execute.py ENVIRONMENT REPORTS NOTEBOOK [NOTEBOOK ...]
 
-The executed copies go to `_build/run/notebooks`; the site is made from them.
+The executed copies go to `_build/run/notebooks`, with a record of what they ran on; the
+site is made from them.
 """
 
 import shutil
@@ -18,12 +19,16 @@ RUN = ROOT / "_build" / "run" / "notebooks"
 def main(environment: str, reports: str, *notebooks: str) -> int:
     """Execute each notebook once and return the exit status."""
     RUN.mkdir(parents=True, exist_ok=True)
+    python = str(Path(environment, "bin", "python").absolute())
+    record = [python, str(ROOT / "book" / "environment.py")]
+    made = subprocess.run(record, check=True, capture_output=True).stdout
+    (RUN / "environment.json").write_bytes(made)
     names = sorted(Path(notebook).name for notebook in notebooks)
     with tempfile.TemporaryDirectory(prefix="equinb-") as folder:
         for notebook in notebooks:
             shutil.copy(notebook, folder)
         command = [
-            str(Path(environment, "bin", "python").absolute()),
+            python,
             *("-m", "pytest", "-v", "-p", "no:cacheprovider"),
             *("--nbmake", "--overwrite", "--nbmake-timeout=600"),
             *("--junitxml", str(Path(reports).absolute() / "notebooks.xml")),

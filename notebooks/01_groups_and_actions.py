@@ -55,7 +55,7 @@ plots.use_style()
 # > satisfy the axioms of a group, namely i) closure [...]; ii) associativity [...];
 # > iii) identity [...]; iv) inverse [...]." {cite:p}`basu2023efficient`
 #
-# In plain words: a group is a set of moves. Doing one after another is again a move of
+# In plain words: a {term}`group` is a set of moves. Doing one after another is again a move of
 # the set, doing nothing is one, and every move can be undone.
 #
 # Here are the four quarter turns of a square. All that we need to know of them is which
@@ -129,7 +129,7 @@ for moves in [("r^2",), ("s",), ("r^2", "s"), ("r", "s")]:
 # > $\Gamma_{\mathcal X}(g, \Gamma_{\mathcal X}(h, x)) = \Gamma_{\mathcal X}(gh, x)$ [...]."
 # > {cite:p}`basu2023efficient`
 #
-# In plain words: each move does something to an input. Doing nothing does nothing, and
+# In plain words: an {term}`action` lets each move do something to an input. Doing nothing does nothing, and
 # doing two moves is doing their product. We write $gx$ for it.
 #
 # Here is a letter on five by five pixels, and the group $D_4$ acting on it.
@@ -256,10 +256,10 @@ for name, x in letters.items():
 #
 # | input or output | what $g$ does | class | chapter |
 # | --- | --- | --- | --- |
-# | image | turns and mirrors pixels | `Rot90`, `Flip` | CLIP, CNN (planned) |
-# | sentence | replaces words | `Relabel` | SCAN, fairness (planned) |
-# | state of a cart and pole | mirrors: changes signs | `SignedPermutation` | deep Q-learning |
-# | Q-values, logits | permutes entries | `Permutation` | deep Q-learning |
+# | image | turns and mirrors pixels | `Rot90`, `Flip` | [CLIP](31_clip_on_turned_images.ipynb), [CNNs](41_probes_and_choices.ipynb) |
+# | sentence | replaces words | `Relabel` | [SCAN](21_compositional_generalisation.ipynb), [fair text](51_fair_text.ipynb) |
+# | state of a cart and pole | mirrors: changes signs | `SignedPermutation` | [deep Q-learning](11_deep_q_learning.ipynb) |
+# | Q-values, logits | permutes entries | `Permutation` | [deep Q-learning](11_deep_q_learning.ipynb) |
 #
 # **Words.** The sentence keeps its order; words change places in the vocabulary. What
 # happens to a sentence without the swapped words? (`"r"` names the element of $C_2$
@@ -307,7 +307,7 @@ print(eq.check_action(both, torch.rand(2, 2, 5, 5)).passed)
 # > "A model $\mathbf{M} : \mathcal X \mapsto \mathcal Y$ is **equivariant** to $G$ [...] if
 # > $\mathbf{M}(gx) = g\mathbf{M}(x)$ for all $g \in G$, $x \in \mathcal X$." {cite:p}`basu2023efficient`
 #
-# In plain words: move the input, and the output moves along. Which of these are
+# In plain words: {term}`equivariant` says: move the input, and the output moves along. Which of these are
 # equivariant to permutations of the entries, and which to a change of all signs?
 
 # %%

@@ -42,10 +42,12 @@ import torch
 from torch import nn
 
 import equinb as eq
-from equinb import plots
 from equinb.apps import letters
 
 # %% tags=["hide-cell"]
+from equinb import plots
+from equinb.sliders import slider
+
 plots.use_style()
 torch.manual_seed(0)
 torch.set_num_threads(1)  # so small a network gains nothing from a second
@@ -97,7 +99,7 @@ assert accuracy(net, x) > 0.9 and accuracy(net, turned) < 0.6
 # > {cite:p}`basu2023efficient`
 #
 # In plain words: show the model every view $gx$ of the input, carry each answer back
-# with $g^{-1}$, and take the mean.
+# with $g^{-1}$, and take the mean. This is {term}`equitune`.
 #
 # $$
 # \mathbf{M}_G(x) = \frac{1}{|G|} \sum_{g \in G} g^{-1} \mathbf{M}(gx)
@@ -129,7 +131,7 @@ print(f"equitune, turned: {accuracy(f1, turned):.1%}")
 # > loss function and assuming the minima is unique." {cite:p}`basu2023efficient`
 #
 # In plain words: ask a {term}`proxy loss` which view the model likes best, and keep
-# that view's answer alone.
+# that view's answer alone. This is {term}`equizero`.
 #
 # $$
 # \mathbf{M}_G^0(x) = g_*^{-1} \mathbf{M}(g_* x), \qquad g_* = \arg\min_{g \in G} \, l(\mathbf{M}(gx))
@@ -179,7 +181,7 @@ print(f"equizero, turned: {accuracy(f0, turned):.1%}")
 # > not all equally important for all $g \in G$." {cite:p}`basu2023efficient`
 #
 # In plain words: a small net looks at each view's features and says how much that view
-# should count.
+# should count. This is {term}`lambda-equitune`.
 #
 # $$
 # \mathbf{M}_G^\lambda(x) = \frac{1}{\sum_{g \in G} \lambda(gx)}
@@ -252,6 +254,11 @@ eq.check_equivariance(f_maps, turn, turn, turned)
 # | equitune | $1/\lvert G\rvert$ | `Equitune` | `Uniform` |
 # | equizero | even over the minimisers of $l(\mathbf{M}(gx))$ | `Equizero` | `ArgMin` |
 # | lambda-equitune | $\lambda(gx) / \sum_h \lambda(hx)$ | `LambdaEquitune` | `Learned` |
+#
+# Which to try? Equitune needs nothing but the group. Equizero needs a proxy loss that
+# tells a good view from a bad one, and no labels. Lambda-equitune needs labels, or another
+# teacher. Which is ahead depends on the model and on what its last layer has seen; there
+# is no order for all of them, and [](42_verdict_on_cifar10.ipynb) shows it turn around.
 #
 # In the package all three are the one module `Symmetrized`, which makes the orbit once
 # and asks a weighting for $w$. What it made can be looked at.
@@ -335,6 +342,34 @@ top.legend()
 below.semilogx(taus, [v for _, v in path], color="k")
 below.set(xlabel="temperature", ylabel="effective views", ylim=(0, 4.2))
 assert path[0][0] > path[-1][0] and path[0][1] < path[-1][1]
+
+# %% [markdown]
+# The same path for one letter. Move the slider: at the left the best view has all the
+# weight, at the right all views weigh the same.
+
+
+# %%
+def draw(tau):
+    _, orbit = softmin(tau)(seven, return_orbit=True)
+    weights = orbit.weights[:, 0].tolist()
+    titles = [f"{w:.2f}" for w in weights]
+    plots.image_row(orbit.inputs[:, 0], titles, columns=4)
+    return f"Four views of a 7, of weights {', '.join(titles)}."
+
+
+slider(
+    draw,
+    taus,
+    label="temperature",
+    caption="The weights of the four views of a turned 7, from equizero to "
+    "equitune.",
+    tell="{:.3f}".format,
+)
+
+# %% tags=["hide-cell"]
+for tau, low, high in ((taus[0], 0.95, 1), (taus[-1], 0.2, 0.3)):
+    _, orbit = softmin(tau)(seven, return_orbit=True)
+    assert low <= orbit.weights.max() <= high
 
 # %% [markdown]
 # So much for the weights. Here are all the methods at once, on the same turned letters.

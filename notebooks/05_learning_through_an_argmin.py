@@ -252,7 +252,8 @@ for estimator in ("mean", "identity", "chosen"):
 # :::{prf:proposition} The first form is the second, with noise
 # :label: prop-identity-mean
 #
-# Let an input and its transforms be equally likely, and let the loss respect the action,
+# Let an input $x$ with target $t$ and its transforms $hx$ with targets $ht$ be equally
+# likely, and let the loss respect the action,
 # $L(hy, ht) = L(y, t)$ for output $y$ and target $t$. Then the two straight-through
 # gradients have the same mean. In detail: the "identity" gradient, averaged over the
 # inputs $hx$, $h \in G$, is the "mean" gradient at $x$.

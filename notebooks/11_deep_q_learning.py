@@ -109,7 +109,7 @@ assert sum(max(pair) > 0.9 for pair in ends) == 4
 # %% [markdown]
 # Each agent balances the pole and drifts, and where it leaves the track it does so on one
 # side. Which side is an accident of its seed. An agent that knew the mirror image of what
-# it has learnt would have no side.
+# it has learned would have no side.
 #
 # ## The mirror as a pair of actions
 #

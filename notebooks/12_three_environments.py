@@ -477,7 +477,7 @@ for environment, ax in plots.panels(titles, 7.8):
 # %% [markdown]
 # Hardly. The rank correlations above are small, in all three environments: how wrong
 # Q-values are by symmetry says little about how much equizero will gain. A fault costs
-# return only where it changes an action that matters, and an agent that has not learnt
+# return only where it changes an action that matters, and an agent that has not learned
 # yet may be badly asymmetric with nothing to gain from it. Asymmetry is worth measuring
 # to see *that* something is wrong. It does not say what the repair is worth.
 #
@@ -522,7 +522,7 @@ assert means[rl.ACROBOT].pretrained < -300
 # With its own settings the paper's order appears: in CartPole and in Acrobot equizero has
 # the best mean, then equitune, then the pretrained agents. In CartPole both methods are
 # clearly ahead of the pretrained agents; whether equizero is ahead of equitune stays
-# open. In Acrobot most of these agents have not learnt to swing up at all, which is why
+# open. In Acrobot most of these agents have not learned to swing up at all, which is why
 # our own run departs from the defaults there; symmetry helps most of them, and the
 # intervals are as wide as one expects of agents that fail. In Gridworld every agent is as
 # good as it can be by then: if the paper saw a difference there, something in its
@@ -730,7 +730,7 @@ assert ratio["equizero"] < 1.3
 #
 # ## Pitfalls
 #
-# - **A frozen average.** Where the pretrained agent has not learnt yet, or a state is its
+# - **A frozen average.** Where the pretrained agent has not learned yet, or a state is its
 #   own mirror image, the average can make doing nothing the best action, for ever. See
 #   the first exercise.
 # - **A look is not a verdict.** One training run at one number of steps can show any
@@ -829,7 +829,7 @@ assert rl.evaluate(f, rl.GRIDWORLD).mean() < -2
 # :label: ex-own-environment
 #
 # Take an environment that has a symmetry, name it as a pair of actions, train any Q
-# function on it for too short a time, and symmetrize that. The solution takes a frozen
+# function on it for too short a time, and symmetrise that. The solution takes a frozen
 # lake whose map equals its own transpose.
 # :::
 #
@@ -913,4 +913,5 @@ lab.intervals(pd.DataFrame(goal, columns=methods)).round(2)
 # ## What next
 #
 # [](02_one_operator.ipynb) has the operator behind all this in general, and
-# [](05_learning_through_an_argmin.ipynb) how to train *through* it.
+# [](05_learning_through_an_argmin.ipynb) how to train *through* it. Sentences come next:
+# [](21_compositional_generalisation.ipynb).

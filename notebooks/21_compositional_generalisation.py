@@ -204,8 +204,8 @@ for command, sentence in zip(asked, said.sentences):
 #
 # $$
 # \begin{aligned}
-# M_G^0(x) &= g_*^{-1} M(g_* x), \qquad g_* = \arg\min_{g \in G} \, l(M(gx)) \\
-# l(M(gx)) &= - \frac{1}{T} \sum_{t=1}^{T} \max_y \, p(y \mid y_{<t}, gx)
+# \mathbf{M}_G^0(x) &= g_*^{-1} \mathbf{M}(g_* x), \qquad g_* = \arg\min_{g \in G} \, l(\mathbf{M}(gx)) \\
+# l(\mathbf{M}(gx)) &= - \frac{1}{T} \sum_{t=1}^{T} \max_y \, p(y \mid y_{<t}, gx)
 # \end{aligned}
 # $$ (eq-scan-equizero)
 #
@@ -557,7 +557,7 @@ pd.DataFrame(table, index=scan.ACTIONS.words).map("{:.1e}".format)
 # | groups | Verb and Direction, of order two [code] | the same, and larger ones |
 # | model | encoder and decoder of "a single hidden layer of 64 units" | after the published code: 64 units a direction, 128 in the decoder, attention; without the layers that it does not read |
 # | training | 200k iterations, Adam, 1e-4; one pair each [code] | many pairs a step; [the next page](22_scan_tables.ipynb) has both |
-# | equitune | log-probabilities of independent branches, averaged place by place [code] | one symmetrized distribution of the next word, {eq}`eq-scan-next-word` |
+# | equitune | log-probabilities of independent branches, averaged place by place [code] | one symmetrised distribution of the next word, {eq}`eq-scan-next-word` |
 # | equizero | the mean over 50 slots, empty ones count 1/8 [code] | the mean over the words said, {eq}`eq-scan-equizero` |
 # | ties | the first view [code] | all of them: a joint sentence from their average |
 # | finding | "equizero outperforms equituned and non-equivariant models" | it does, and it stops where no view of a command is in the training split |
@@ -579,7 +579,7 @@ pd.DataFrame(table, index=scan.ACTIONS.words).map("{:.1e}".format)
 #
 # - SCAN is generated, and word swaps commute with its meaning for all commands.
 # - Each view has an answer and a loss; equizero keeps the surest, a few lines of code.
-# - The symmetrized distribution of the next word is equivariant by the same report as on
+# - The symmetrised distribution of the next word is equivariant by the same report as on
 #   the theory pages, and so are the sentences that equizero chooses.
 # - The ceiling is the share of commands with a view in the training set; equizero
 #   nearly reaches it.

@@ -177,7 +177,7 @@ assert live["equitune"] < live["lambda-equitune"] - 0.2
 # In percent of every fourth test command. The weights reach what *any view* reaches, the
 # bound of every choice, without a single sentence of the test: no *jump* in a
 # combination has a label here. So this $\lambda$ is {term}`zero-shot`: the sentences that
-# it has learnt from are ones whose answers the model had seen before.
+# it has learned from are ones whose answers the model had seen before.
 #
 # Is it equivariant? The sentences said to $gx$ must be $g$ times those said to $x$:
 
@@ -284,7 +284,7 @@ assert (cost["equitune"] < 90).all()
 #
 # The network was given several numbers of training sentences, drawn at random.
 
-# %% mystnb={"figure": {"name": "fig-scan-labels", "caption": "Test accuracy of lambda-equitune against the number of training sentences that lambda has learnt from; nine models a task, thin lines; their mean is thick. Dashed: equizero, mean."}, "image": {"alt": "On add jump lambda is a little above equizero from sixteen sentences on. On around right it rises more slowly, and is level with equizero from 256 on."}}
+# %% mystnb={"figure": {"name": "fig-scan-labels", "caption": "Test accuracy of lambda-equitune against the number of training sentences that lambda has learned from; nine models a task, thin lines; their mean is thick. Dashed: equizero, mean."}, "image": {"alt": "On add jump lambda is a little above equizero from sixteen sentences on. On around right it rises more slowly, and is level with equizero from 256 on."}}
 titles = {task: task.replace("_", " ") for task in scan.TASKS}
 for task, ax in plots.panels(titles, height=5.6):
     mine = rows[(rows["task"] == task) & (rows["set"] == "test")]

@@ -64,7 +64,7 @@ torch.set_num_threads(1)
 # > only approximated in equizero." {cite:p}`basu2023efficient`
 #
 # In plain words: go on training the model on its own training set, but through the
-# symmetrized model. Most commands that the training set lacks are views of commands that
+# symmetrised model. Most commands that the training set lacks are views of commands that
 # it has, so the model can now learn about them. The claim is about who learns faster.
 #
 # What is a step? Take a sentence and all views of it, average what the model gives, and
@@ -136,7 +136,7 @@ assert (
 # Equizero starts high, and with the gradient of the mean it *falls* at first; with the
 # gradient of the model it hardly moves. Why that is so takes up most of this page.
 #
-# ## What is averaged decides what is learnt
+# ## What is averaged decides what is learned
 #
 # > "In practice, we found it to be slightly better to use $\mathbf{M}_G(x)$ instead of
 # > $\mathbf{M}(x)$ [...]" {cite:p}`basu2023efficient`
@@ -251,7 +251,7 @@ assert max(length[n] for n in silent) < 0.02 * min(length[n] for n in loud)
 assert length["equitune, p"] < 0.5 * length["equitune"]
 
 # %% [markdown]
-# Whatever trusts the view that the model knows is nearly silent: the model has learnt that
+# Whatever trusts the view that the model knows is nearly silent: the model has learned that
 # sentence long ago. An average in which the *other* view counts speaks of it, and loudest
 # if it is of logits or log-probabilities. Of probabilities less so: there the gradient of
 # a view carries its own $p$ of the right word as a factor, and where that is small the view
@@ -487,7 +487,7 @@ assert (right.loc[800:, "RNN"] > 2).all()
 #
 # So the sentence of the paper holds in its outline, with one update each: equizero for no
 # steps or few, equitune for many, on *add jump*. On *around right* many steps do not favour
-# equitune. And the reason that is given does not hold. Equizero's gradient is no
+# equitune. And the reason that is given does not hold here. Equizero's gradient is no
 # approximation that keeps it back: it is the gradient of equitune of $\log p$. The equitune
 # that ends ahead on *add jump* differs in *how* it averages: logits, and all views follow
 # one sentence. And equizero's lead at the start is the one that it has without training: a
@@ -496,7 +496,7 @@ assert (right.loc[800:, "RNN"] > 2).all()
 # ## Two updates a step
 #
 # In the published code of equizero the two optimisers hold every weight twice between them
-# [code], so every weight is changed twice a step; equitune's are changed once. What is
+# (*[code]* marks what was read there), so every weight is changed twice a step; equitune's are changed once. What is
 # that worth? Adam divides a gradient by its own running size, and both updates follow the
 # same gradient:
 
@@ -613,7 +613,7 @@ assert (zero["equizero"] > zero["equizero, identity"] + 0.05).all()
 # After 10,000 steps equitune (of logits) is ahead of equizero on *add jump*. On *around
 # right* LSTMs and GRUs do not tell them apart, and RNNs are better with equizero. "Slightly
 # better" is fair for the first and not for the rest. Equizero with the gradient of the
-# model, and $\lambda$, are behind: they have not learnt. So of the two gradients the mean is
+# model, and $\lambda$, are behind: they have not learned. So of the two gradients the mean is
 # more than slightly better here after many steps; after few it does harm.
 #
 # ## Trained one way, read another
@@ -650,9 +650,9 @@ assert logits.loc["add_jump", "pretrained"] < 5
 # - Trained through logits on *add jump*, the average is right where *no view* is. Read by a
 #   choice, the same model is worse than without finetuning.
 # - Trained as equizero, the model is about as good by every average as by the choice: what
-#   it has learnt is in the views. Even without a group it answers most of the test.
+#   it has learned is in the views. Even without a group it answers most of the test.
 # - So a row needs its own column. A finetuned model that is read another way than it was
-#   trained may lose what it has learnt.
+#   trained may lose what it has learned.
 #
 # ## Weights that leave nothing to learn
 #
@@ -833,4 +833,5 @@ print(f"smallest weight {here.min():.3f}, largest {here.max():.3f}")
 # ## What next
 #
 # Sentences have one symmetry that the grammar gives. Images have another, and models that
-# were trained by others: CLIP is next.
+# were trained by others: CLIP is next:
+# [](31_clip_on_turned_images.ipynb).

@@ -333,10 +333,10 @@ assert (table["equitune"] > table["pretrained"]).all()
 # %% [markdown]
 # ## Where the average is taken
 #
-# Eq. (1) says "average $g^{-1} M(gx)$", and leaves open what $M$ is: the image tower, the
+# Eq. (1) says "average $g^{-1} \mathbf{M}(gx)$", and leaves open what $\mathbf{M}$ is: the image tower, the
 # tower with the similarities, or all of it, up to probabilities. The published code takes
 # the mean of *probabilities*, at temperature 1 instead of CLIP's own; and its equizero is
-# not a view's answer, but the greatest probability of each class over all views [code].
+# not a view's answer, but the greatest probability of each class over all views. (*[code]* marks what was read in that code.)
 # All of that in one table, with the methods held fixed:
 
 
@@ -408,7 +408,7 @@ print(f"the same class for {(a == b).double().mean():.1%} of the images")
 assert (a == b).double().mean() > 0.99
 
 # %% [markdown]
-# A practitioner has known one of these rows for long: *test-time augmentation*, the mean
+# A practitioner has known one of these rows for long: {term}`test-time augmentation`, the mean
 # of the logits of turned copies. It is equitune, cut at the logits. The library `ttach`
 # {cite:p}`iakubovskii2020ttach` does it one copy after the other:
 
@@ -510,7 +510,7 @@ print(eq.check_equivariance(f, turn, same, picture))
 #   pass the check, the pretrained model does not.
 # - The views of a turned image are those of the upright one in another order, so one pass
 #   over eight views an image serves every group and every turned copy.
-# - Equizero does not depend on where the average is taken; equitune does, and most of all
+# - Equizero hardly depends on where the average is taken; equitune does, and most of all
 #   on the temperature.
 # - The paper's order of equizero and equitune is seen here; the margin between them depends
 #   on where the average is taken, and on a temperature that its code leaves out.

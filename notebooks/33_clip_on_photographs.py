@@ -258,7 +258,7 @@ assert (ours["equizero"] > ours["equitune"]).all()
 # %% [markdown]
 # (Mirrors from left to right are left out for photographs: there is next to nothing to
 # win back. The paper's values are means of probabilities at temperature 1, and maxima
-# over the views [code]; in the last row ours are so as well.) On signs equizero wins back
+# over the views, as read in the published code, *[code]*; in the last row ours are so as well.) On signs equizero wins back
 # as much as in the paper; on photographs less, a little more by the published rule. On
 # photographs equitune is where it is in the paper: a mean of views that the model half
 # understands is worth something.
@@ -441,7 +441,7 @@ assert (other.loc[16_000].filter(like="glyph", axis=0)["low"] > 1).all()
 # interval still holds zero). With four thousand it is within a point of it, and with
 # sixteen thousand above: on photographs by a point or a point and a half, the interval
 # over seeds clear of zero; on signs by about as much for the ResNet, and not clearly for
-# the ViT. The *orientation classifier*, from as many images and no class label, is
+# the ViT. The {term}`orientation classifier`, from as many images and no class label, is
 # nowhere clearly behind $\lambda$, and on signs ahead from four thousand images on. So
 # the labels have bought nothing here that knowing which way is up would not. (Intervals
 # are over seeds of training; the test images are the same for all.)

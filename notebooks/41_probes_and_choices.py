@@ -152,7 +152,7 @@ print(f"equitune: {accuracy(even, head):.3f}")
 #
 # Equizero has the two proxy losses of the paper, the greatest *logit* (which is what
 # CLIP's best cosine comes to), and the first with its *sign turned*, as in the published
-# code: there the view is taken of which the network is least sure [code]. Its gradient is
+# code: there the view is taken of which the network is least sure (*[code]* marks what was read there). Its gradient is
 # the paper's straight-through one, that of the mean of all views
 # ([](05_learning_through_an_argmin.ipynb)); *equizero, chosen* has that of the chosen
 # view.

@@ -207,7 +207,7 @@ assert max(found["noise as it was", g] for g in (1, 2)) < 0.8
 #
 # Its algorithm is in an appendix whose text is not available. So this is our reading:
 # each branch writes a few tokens for itself; a {term}`proxy loss` scores the texts; the
-# chunk of the best branch is carried back and appended to all. Here regard is exact: one
+# chunk of the best branch is carried back and appended to all. Here {term}`regard` is exact: one
 # for praise, minus one for blame.
 #
 # The noise is *not* swapped now. All branches share it, so that a branch's text depends on
@@ -400,7 +400,7 @@ for one, other in ((0, 1), (0, 2), (1, 2)):
 # ## Which words?
 #
 # The vocabulary falls into three sets: *equality* words are swapped, *general* words may be
-# set aside, all others are *neutral*. In R-EquiLM, the *relaxed* model, general words keep
+# set aside, all others are *neutral*. In {term}`R-EquiLM`, the *relaxed* model, general words keep
 # the chances that they have in the text as it is written; the others are averaged as in
 # EquiLM, and scaled to what is left. (R-EquizeroLM does not swap them.) Where a word
 # belongs is a choice, and it shows. Swap the persons alone, and pronouns are neutral: what

@@ -640,5 +640,5 @@ for g in range(both.group.order):
 # ## What next
 #
 # So far the models were ours. How to do the same to one of your own, and which method to
-# take: [](71_your_own_model.ipynb). All groups were finite; for those that are not, such
-# as rotations by any angle, the package has `equinb.canonical`: [](../book/api.md).
+# take: [](71_your_own_model.ipynb). All groups were finite; those that are not, such
+# as rotations by any angle, come next: [](61_canonical_poses.ipynb).

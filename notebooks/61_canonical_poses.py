@@ -73,10 +73,10 @@ torch.set_num_threads(1)
 # > $\lambda$-equitune leading to an expressive equivariant network with weighted averaging
 # > over features with different group actions applied to them." {cite:p}`basu2023efficient`
 #
-# In plain words: a *frame* $h$ reads off the input which way it is turned, so that
-# $h(gx) = g\,h(x)$. Then $h(x)^{-1}x$ is the same for all $gx$: the input in a *canonical
-# pose*. The model sees this pose and $k$ others, $\theta h(x)^{-1}x$ for a few offsets
-# $\theta \in \Theta$, and $\lambda$ weighs what it makes of them.
+# In plain words: a {term}`frame` $h$ reads off the input which way it is turned, so that
+# $h(gx) = g\,h(x)$. Then $h(x)^{-1}x$ is the same for all $gx$: the input in a
+# {term}`canonical pose`. The model sees $k$ poses, $\theta h(x)^{-1}x$ for a few
+# {term}`offsets <offset>` $\theta \in \Theta$, and $\lambda$ weighs what it makes of them.
 #
 # Input: a cloud of points, `(B, points, 3)`. Here are six whose axes are clear, in a sense
 # that comes below.
@@ -251,7 +251,7 @@ for undo in (True, False):
 
 # %% [markdown]
 # So the package undoes the offset, and `undo_offset=False` is eq. (5) as printed. What the
-# difference is worth in a task, the experiment `clouds` measures.
+# difference is worth in a task, [](62_clouds_of_points.ipynb) measures.
 #
 # ## Frames
 #
@@ -292,9 +292,11 @@ print("weights to learn:", sum(p.numel() for p in frame.parameters()))
 #
 # A frame with one value cannot exist for every input. Let $sx = x$ for some $s \ne e$.
 # Then $h(x) = h(sx) = s\,h(x)$, so $s = e$: a contradiction. Where finitely many $s$ do
-# this, as the signs of a brick, the set of frames is finite and is averaged. Where
-# infinitely many do, as around a ring, there is nothing to average over, and the package
-# says so.
+# this, as the half turns of a brick, a finite set of frames is possible, and is averaged.
+# Where infinitely many do, as around a line, there is no finite set to average over. And
+# a given way to make frames can fail earlier: the turns of a cube, or of twelve points on
+# a ring, are finitely many, but their variances are equal, so the principal axes are not
+# determined, and the learned vectors cancel. The package refuses all of these.
 
 # %%
 angle = torch.arange(12) * (2 * torch.pi / 12)
@@ -341,7 +343,7 @@ report
 # ## Nearly without a frame
 #
 # Between a clear frame and none lies a range. When two variances are nearly equal, a
-# rounding error of the input turns the axes by that error over the *eigengap*, their
+# rounding error of the input turns the axes by that error over the {term}`eigengap`, their
 # difference relative to the greatest. Clouds with a gap that we set:
 
 
@@ -539,8 +541,8 @@ assert cost["accuracy"].min() > upright - 0.02
 # | eq. (5), $h(x)\,\mathbf{M}(\theta h(x)^{-1}x)$ | with $h(x)\,\theta^{-1}$, eq. (4) and equivariant models are special cases; as printed by `undo_offset=False` |
 # | eq. (6), invariant | the same |
 # | theorem 1 | proved for both forms and for finite sets of frames; checked on a thousand rotations |
-# | $h$, an "equivariant auxiliary function" | principal axes and learned vectors; inputs without a frame are refused |
-# | experiments in an appendix, D.5 | not to be had, nor its data; ours is the experiment `clouds` |
+# | $h$, an "equivariant auxiliary function" | principal axes and learned vectors; inputs on which these are not determined are refused |
+# | experiments in an appendix, D.5 | not available to us, nor its data; ours are on [the next page](62_clouds_of_points.ipynb) |
 #
 # ## Pitfalls
 #
@@ -555,9 +557,9 @@ assert cost["accuracy"].min() > upright - 0.02
 #
 # - We **defined** canonical-lambda-equitune by hand, and proved both forms.
 # - We **made** frames by principal axes, with all their signs, and by learned vectors.
-# - We **told** which inputs have none: a ring, a cube, a line, a point; nearly ambiguous ones
+# - We **told** on which inputs these frames fail: a ring, a cube, a line, a point; nearly ambiguous ones
 #   lose precision as one over the eigengap.
-# - We **showed** a jump at a crossing of axes, and six weighted poses that pass it smoothly.
+# - We **showed** a jump at a crossing of axes, and six weighted offsets that pass it smoothly.
 # - We **said** what turning an image costs: nothing by quarters; at other angles an eighth of
 #   the spread, which a network may not mind, and exactness.
 #
@@ -652,5 +654,5 @@ assert slopes[0.0003] > 5 * slopes[0.01]
 # ## What next
 #
 # The operator is exact. Is it any use to a *pretrained* model, whose idea of upright is its
-# own? The experiment `clouds` asks networks that know upright shapes about turned ones:
-# `equinb run clouds --preset quick --seeds 0`.
+# own? [](62_clouds_of_points.ipynb) asks networks that know upright shapes about turned
+# ones.

@@ -26,7 +26,7 @@
 # - **check** each of them before and after, and say what failed;
 # - **generate** with the `generate` of transformers, so that two prompts which are mirror
 #   images have texts which are mirror images;
-# - **export** a symmetrized model into a file that runs where this package is not;
+# - **export** a symmetrised model into a file that runs where this package is not;
 # - **choose** the group, the space and the weighting by what was measured.
 #
 # {bdg-secondary}`CPU`
@@ -151,7 +151,7 @@ compare("timm", backbone, f_timm, images)
 # %% [markdown]
 # ## A CLIP of open_clip
 #
-# Two towers {cite:p}`ilharco2021openclip`. The image tower is what is symmetrized; the text
+# Two towers {cite:p}`ilharco2021openclip`. The image tower is what is symmetrised; the text
 # tower and its captions are encoded once, by the library's own function, and become the
 # {term}`head`.
 
@@ -538,7 +538,8 @@ assert one_view[photos].between(0.2, 1).all()
 # its elements costs the model as it is.
 #
 # *And if it is not finite?* A model of clouds of points in the plane, under turns by any
-# angle. Four quarter turns do not help; a *frame* does (`eq.CanonicalLambda`):
+# angle. Four quarter turns do not help; a {term}`frame` does (`eq.CanonicalLambda`,
+# [](61_canonical_poses.ipynb)):
 
 # %%
 from equinb.canonical import check_continuous, random_rotations, rotate
@@ -906,7 +907,7 @@ assert "an even mean of probabilities" in doubtful
 # :::{exercise} In training mode
 # :label: ex-own-training
 #
-# Symmetrize a network with batch statistics, and one with dropout, both in training mode.
+# Symmetrise a network with batch statistics, and one with dropout, both in training mode.
 # Which of them passes the check? Does its answer to an image depend on the others in the
 # batch?
 # :::
@@ -1024,5 +1025,6 @@ shutil.rmtree(folder)
 # %% [markdown]
 # ## What next
 #
-# The whole package on one page: [](../book/api.md). What belongs to a chapter:
+# Where the published code and the equations differ, and what that is worth:
+# [](75_as_defined_as_published.ipynb). The whole package on one page: [](../book/api.md). What belongs to a chapter:
 # [](../book/api_applications.md).

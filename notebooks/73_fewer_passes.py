@@ -25,7 +25,7 @@
 # - **route**: let a small network choose which views pass, equivariantly;
 # - **bound** what is left out, by a certificate, and let it set the number of views;
 # - **weigh** accuracy against cost, from canonicalisation to the whole group;
-# - **tell** where one view is enough, and why it is not on photographs.
+# - **tell** where one view is enough, and where it is not.
 #
 # {bdg-secondary}`CPU`
 # {bdg-secondary}`paper: section 3.3, Tab. 1`
@@ -87,8 +87,6 @@ from equinb.apps.cnn.backbones import load_backbone
 
 resnet = load_backbone("glyph-resnet")
 counted = Counted(resnet.model).eval()
-
-# %%
 shapes = torch.zeros(4, 3, 32, 32)
 shapes[1:3, :, 12:20, :] = 1  # a bar...
 shapes[1, :, :, 12:20] = 1  # ... and with it a cross
@@ -231,14 +229,13 @@ check("one view a coset", ways["one a coset"], images)
 # it is {term}`lambda-equitune`.
 #
 # Here the router has only to know which way is up. It learns that from upright signs in
-# other fonts, without their classes, reading grey images of 16 by 16 pixels:
+# other fonts, without their classes, reading 16 by 16 grey pixels:
 
 # %%
 from equinb.apps.clip.glyphs import sample
 from equinb.apps.fewer.cost import operations
 from equinb.apps.fewer.routers import Look, Recipe, learn_router
 
-# %%
 recipe = Recipe(side=16, spread=0.3, steps=600)
 look = Look(recipe)
 upright = resnet.preprocess(sample(4000, seed=1)[0])
@@ -252,8 +249,6 @@ def plain(x):
 
 pixels, labels = sample(400, seed=2, test=True)
 x = resnet.preprocess(pixels)
-
-# %%
 small = look(turn.orbit(x[:1]).flatten(0, 1))
 share = operations(router, small) / operations(plain, x[:1])
 print(f"the router, on four views: {share:.2f} passes")
@@ -351,11 +346,11 @@ pd.Series(errors, name="error").map("{:.0e}".format).to_frame()
 # - *by labels*: by those weights and how much each view has to do with the right answer.
 #
 # Full $\lambda$-equitune, learned from labels on the features of all views, is what they are
-# compared with. Photographs are taken from sets that were never compressed: the traces of
-# compression would tell a router which way is up.
+# compared with. The stored rows are of printed signs and digits under quarter turns; with
+# photographs and mirrors (`--preset small`) the experiment has *not been run here*.
 
 # %%
-rows, made = lab.load_result("fewer-small")
+rows, made = lab.load_result("fewer-quick")
 print(made)
 
 # %%
@@ -377,8 +372,6 @@ routed = ends["method"].str.startswith("routed")
 ends["method"] += (", k = " + ends["at"].astype(int).astype(str)).where(
     routed, ""
 )
-
-# %%
 ends = 100 * ends.pivot(index="method", columns="model", values="top1")
 ends.round(1)
 
@@ -388,8 +381,10 @@ FULL = {"equitune": ("s", "#0072B2"), "orientation classifier": ("*", "0.5")}
 turns = means[means["group"] == "rot90"]
 models = list(turns["model"].unique())
 deep = -(-len(models) // 2)
+seen = turns[turns["method"].str.startswith(("routed", "orientation"))]
+seen = seen.groupby("model")["ahead"].agg(["min", "max"])
 
-# %% mystnb={"figure": {"name": "fig-fewer-pareto", "caption": "Points of accuracy ahead of full $\\lambda$-equitune, against the cost of an answer in passes, routers included; quarter turns, the mean over seeds. Filled: k = 1 to 4. Hollow: the adaptive rule. Shaded: the goal, within a point at 1.3 passes."}, "image": {"alt": "One panel a model, three lines each, for k from one to four. For the ResNet of signs the line of routers taught by upright images lies above zero from one view on; that of distilled ones begins below zero and rises with the second view."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-fewer-pareto", "caption": "Points of accuracy ahead of full $\\lambda$-equitune, against the cost of an answer in passes, routers included; quarter turns, the mean over seeds. Filled: k = 1 to 4. Hollow: the adaptive rule. Shaded: the goal, within a point at 1.3 passes. Equitune is far below the panels of the CLIPs."}, "image": {"alt": "One panel a model, three lines each, for k from one to four. For the ResNet of signs the line of routers taught by upright images lies above zero from one view on; that of distilled ones begins below zero and rises with the second view."}} tags=["hide-input"]
 figure, axes = plt.subplots(deep, 2, figsize=(5.2, 1 + 2.2 * deep))
 for ax, model in zip(axes.flat, models):
     mine = turns[turns["model"] == model]
@@ -405,12 +400,14 @@ for ax, model in zip(axes.flat, models):
         ax.plot(of["cost"], of["ahead"], marker, c=colour, label=name)
     ax.axhline(0, color="#009E73", lw=1, label="full lambda-equitune")
     ax.set_title(model, fontsize=11)
-    ax.fill_between([1, 1.3], -1, ax.get_ylim()[1], color="0.5", alpha=0.15)
-    ax.set_xlabel("passes" if model in models[-2:] else "", fontsize=11)
+    ax.fill_between([1, 1.3], -1, 20, color="0.5", alpha=0.15)
+    ax.set(ylim=(seen["min"][model] - 2, max(2, seen["max"][model] + 1)))
 for ax in axes.flat[len(models) :]:
     ax.axis("off")
 handles = axes.flat[0].get_legend_handles_labels()
 figure.supylabel("points ahead", fontsize=11)
+for ax in axes[-1]:
+    ax.set_xlabel("cost in passes", fontsize=11)
 _ = figure.legend(*handles, loc="outside lower center", ncols=2, fontsize=9)
 
 # %% tags=["hide-cell"]
@@ -420,10 +417,52 @@ resnet_ahead = lines["cnn/glyph-resnet"]
 assert (resnet_ahead["routed, upright"] > 0).all()
 told = resnet_ahead["routed, distilled", "k"]
 assert told[1] < 0 and told[2] > told[1] + 1
+
+# %% tags=["hide-cell"]
+clips = turns["model"].str.startswith("clip")
+beyond = turns[clips & (turns["method"] == "equitune")]["ahead"]
+assert (beyond < -20).all()
 assert rows["error"].max() <= 1e-5
 assert rows["excess"].max() <= 1e-5
 gap = (means["cost"] - means["counted"]).abs() / means["cost"]
 assert gap.max() < 0.15
+
+# %% [markdown]
+# One number of views at a time:
+
+# %%
+at_k = turns[turns["rule"] == "k"]
+at_k = at_k[at_k["method"].str.startswith("routed")]
+span = at_k["ahead"].min() - 1, at_k["ahead"].max() + 1
+
+
+# %%
+def words(k):
+    means = at_k[at_k["at"] == k].groupby("method")["ahead"].mean()
+    told = [f"{m.split(', ')[1]} {v:+.1f}" for m, v in means.items()]
+    return f"With {k} of 4 views, mean points ahead: {', '.join(told)}."
+
+
+# %%
+def draw(k):
+    ax = plt.figure(figsize=(5.2, 3.4)).gca()
+    for taught, colour in ROUTERS.items():
+        same = at_k["method"] == f"routed, {taught}"
+        now = at_k[same & (at_k["at"] == k)].set_index("model")
+        ax.plot(now["ahead"].loc[models], models, "o", c=colour, label=taught)
+    ax.axvline(0, color="#009E73", lw=1)
+    ax.set(xlim=span, xlabel="points ahead of full $\\lambda$-equitune")
+    ax.figure.legend(loc="outside lower center", ncols=3, fontsize=9)
+    return words(k)
+
+
+# %%
+from equinb.sliders import slider
+
+caption = (
+    "Routers with so many of the four views, against full lambda-equitune."
+)
+slider(draw, (1, 2, 3, 4), "views that pass", caption)
 
 # %% [markdown]
 # (The orientation classifier is a $\lambda$ that has learned from upright images, as the
@@ -454,58 +493,71 @@ turns = verdict.xs("rot90", level="group")
 turns.round(1)
 
 # %%
-for model, found in turns.groupby("model", sort=False):
-    taught, best = found["mean"].idxmax()[1], found["mean"].max()
-    miss = f"no, misses the point by {-1 - best:.1f}"
-    print(f"{model:18} {'yes' if best >= -1 else miss} ({taught})")
+for (model, taught), (mean, low, _) in turns.iterrows():
+    if taught == "routed, upright":
+        clear = "yes" if low >= -1 else "on average, not clear of the seeds"
+        miss = f"no, it misses the point by {-1 - mean:.1f}"
+        print(f"{model:18} {clear if mean >= -1 else miss}")
 
 # %% tags=["hide-cell"]
-assert turns["mean"]["cnn/glyph-resnet", "routed, upright"] > -1
+oriented = turns.xs("routed, upright", level="method")
+assert (oriented["mean"] >= -1).all() and len(oriented) == 4
+assert oriented.index[oriented["low"] < -1].tolist() == ["clip/glyph-resnet"]
 
 # %% [markdown]
-# For the ResNet of signs, which reads digits here, a router that has seen upright images is
-# enough; the lines above say for which others. Where one misses, there are two possible reasons. Either it cannot tell which way is up: then even
-# *all* views, under its weights, are behind. Or its weights are good, but one view is too
-# few: then all views are level, and $k = 1$ is behind them. The rows tell these apart:
+# (That is for routers taught by upright images; the table has the others.) On three models
+# of four the goal is met clear of the seeds, by less than a third of the passes, and with
+# *more* accuracy than full $\lambda$-equitune has. On the CLIP with a ResNet it is met by the
+# mean, and three seeds do not decide it.
+#
+# Other routers miss, and for two reasons. Either their weights are not good: then even *all*
+# views, under these weights, are behind. Or they are, but one view is too few: then all views
+# are level, and $k = 1$ is behind them. The rows tell these apart:
 
 # %%
-upright = means[(means["method"] == "routed, upright")]
-upright = upright[(upright["group"] == "rot90") & (upright["rule"] == "k")]
-upright = upright.set_index(["model", "at"])
-ahead = upright["ahead"].unstack()
+routers = means[means["method"].str.startswith("routed")]
+routers = routers[(routers["group"] == "rot90") & (routers["rule"] == "k")]
+routers = routers.set_index(["model", "method", "at"])
+ahead = routers["ahead"].unstack(sort=False)
+
+# %%
 reasons = {
     "all views, its weights": ahead[4],
     "then one view": ahead[1] - ahead[4],
-    "left out by one": upright["left_out"].unstack()[1],
+    "left out by one": routers["left_out"].unstack(sort=False)[1],
 }
-reasons = pd.DataFrame(reasons).loc[models]
+
+# %%
+reasons = pd.DataFrame(reasons)
 reasons.round(2)
 
 # %% tags=["hide-cell"]
-unsure = reasons["left out by one"]
-photographs = unsure.index.str.contains("tiny")
-assert unsure["cnn/glyph-resnet"] < 0.05
-assert (unsure[photographs] > 2 * unsure[~photographs].max()).all()
+few, weak = (
+    reasons.loc[model, "routed, distilled"]
+    for model in ("cnn/glyph-resnet", "clip/glyph-resnet")
+)
+assert few.iloc[0] > 1 and few.iloc[1] < -3 and weak.iloc[0] < -3
+
+# %% tags=["hide-cell"]
+is_upright = reasons.index.get_level_values("method") == "routed, upright"
+assert (reasons["left out by one"] < 0.06).tolist() == is_upright.tolist()
+assert reasons["then one view"][is_upright].abs().max() < 0.6
 
 # %% [markdown]
-# *Left out by one* is $d$, and it needs no label: it says how unsure the router is. Where it
-# is small, as for the ResNet of signs, one view will do. Where it is large, the router does
-# not know which way is up. For photographs, where they are among the rows, it is more than
-# twice that of any network of signs: without the traces of compression, which way is up is a
-# question of what is to be seen, and that takes a network of some size, such as the one that
-# the router is to spare. The warning comes before the first pass.
+# The distilled router of the CNN with a ResNet is a case of the second: ahead with all views,
+# behind with one. That of the CLIP with a ResNet is a case of the first.
 #
-# *Eight views.* The same for turns and mirrors together, where they were run:
-
-# %%
-verdict[verdict.index.get_level_values("group") == "D4"].round(1)
-
-# %% [markdown]
+# *Left out by one* is $d$, and it needs no label: it says how unsure the router is. For the
+# routers taught by upright images it is small on all four models, and one view is within a
+# fraction of a point of all. The others have learned weights that are less decided than the
+# question which way is up. There the certificate is a warning before the first pass.
+#
 # *And time?* Passes are what grows with the model; on these small ones the rest shows as
 # well. Operations and wall time of the `upright` router's answers, in those of a plain pass:
 
 # %%
-upright[["cost", "counted", "time"]].round(2)
+taught = routers.xs("routed, upright", level="method")
+taught[["cost", "counted", "time"]].round(2)
 
 # %% [markdown]
 # Time exceeds the count: views are looked at, sorted and gathered, and on networks that
@@ -546,10 +598,10 @@ upright[["cost", "counted", "time"]].round(2)
 #   equivariant for every $k$.
 # - What is left out weighs $d$, and moves no probability answer by more; `eps` takes as many
 #   views as that needs.
-# - From $k = 1$ to $k = |G|$ the cost grows by a pass a view, and the second view adds most
-#   where the router is unsure.
-# - One view is enough where which way is up can be told from a small picture, as it can for
-#   printed signs and digits; on photographs $d$ is larger, and says so beforehand.
+# - From $k = 1$ to $k = |G|$ the cost grows by a pass a view. Routers that know which way is
+#   up gain next to nothing by it, others up to several points.
+# - On signs and digits one view, at little more than one pass, is within a point of full
+#   $\lambda$-equitune or ahead of it; on one of four models the seeds do not decide.
 #
 # ## Exercises
 #

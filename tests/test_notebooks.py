@@ -108,13 +108,17 @@ def test_badges_name_the_device_and_the_paper(path):
 @each_page
 def test_figures_have_a_caption_and_an_alternative_text(path):
     for cell in code(path):
-        draws = re.search(r"plt\.|plots\.(?!use_style|METHOD_STYLE)", cell.source)
+        draws = re.search(
+            r"plt\.|plots\.(?!use_style|METHOD_STYLE|method_style)", cell.source
+        )
         options = cell.metadata.get("mystnb", {})
         if "figure" in options:
             assert options["figure"]["name"].startswith("fig-")
             assert options["figure"]["caption"].endswith(".")
             assert options["image"]["alt"].endswith(".")
-        assert not draws or "figure" in options, cell.source
+        # A frame of a slider returns its alternative text; the slider asks for it.
+        frame = re.search(r"^def draw\(", cell.source, re.MULTILINE)
+        assert not draws or frame or "figure" in options, cell.source
 
 
 @each_page

@@ -1,0 +1,219 @@
+"""The first page: the idea moving, and the results at a glance."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from equinb.lab import load_result, mean_interval
+
+#: The tag of the cell whose slider stands on the first page.
+TAG = "landing"
+COLUMNS = ("plain", "equitune", "equizero", "lambda", "ceiling")
+
+
+def landing(notebooks: Path) -> str:
+    """The slider of the cell with that tag, as it was executed.
+
+    Raises:
+        ValueError: if there is not exactly one.
+    """
+    found = []
+    for path in sorted(notebooks.glob("*.ipynb")):
+        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+            if TAG in cell["metadata"].get("tags", []):
+                found += [o["data"]["text/html"] for o in cell["outputs"]]
+    if len(found) != 1:
+        raise ValueError(
+            f"One cell tagged {TAG!r} with one output is needed; {len(found)} found."
+        )
+    return f"```{{raw}} html\n{''.join(found[0])}\n```\n"
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row of the table of results.
+
+    Attributes:
+        task: what is asked of which model, in a few words.
+        page: the notebook that tells all of it.
+        result: the name of the stored rows.
+        where: columns with the value that rows of this line have.
+        of: for each of `COLUMNS`, columns with the value of that method's rows, or
+            None where there is no such method.
+        value: the column of the measure.
+        scale: what it is multiplied by.
+    """
+
+    task: str
+    page: str
+    result: str
+    where: Mapping[str, object]
+    of: tuple[Mapping[str, object] | None, ...]
+    value: str
+    scale: float = 100
+
+    def cells(self) -> list[str]:
+        """The mean over seeds of each method, and the half-width of its interval."""
+        rows = load_result(self.result).rows
+        for column, value in self.where.items():
+            rows = rows[rows[column].astype(str) == str(value)]
+        cells = []
+        for how in self.of:
+            if how is None:
+                cells.append("")
+                continue
+            mine = rows
+            for column, value in how.items():
+                mine = mine[mine[column].astype(str) == str(value)]
+            values = self.scale * mine[self.value]
+            if not len(values) or len(values) != mine["seed"].nunique():
+                raise ValueError(
+                    f"{self.result}, {how}: one row a seed is needed; {len(values)} "
+                    "found."
+                )
+            cells.append(told(values.to_list()))
+        return cells
+
+
+def told(values: list[float]) -> str:
+    """A mean with its 95 % interval, where seeds differ.
+
+    Example:
+        >>> told([1.0, 2.0, 3.0]), told([2.0, 2.0]), told([0.5])
+        ('2.0 ± 2.5', '2.0', '0.5')
+    """
+    mean = sum(values) / len(values)
+    if len(values) < 2 or max(values) - min(values) < 1e-9:
+        return f"{mean:.1f}"
+    return f"{mean:.1f} ± {mean_interval(values).high - mean:.1f}"
+
+
+def by(name: str, *values: str | None) -> tuple[Mapping[str, object] | None, ...]:
+    """Rows that differ in one column, one value a method."""
+    return tuple(None if value is None else {name: value} for value in values)
+
+
+LINES = (
+    Line(
+        "printed signs on their side, a CLIP zero-shot; for $\\lambda$ 4,000 labels",
+        "31_clip_on_turned_images",
+        "clip-importance-small",
+        {"model": "glyph-resnet"},
+        (
+            *by("method", "pretrained", "equitune", "equizero"),
+            {
+                "method": "lambda-equitune",
+                "images": 4000,
+                "network": "d-100-100-1",
+            },
+            {"method": "pretrained, upright"},
+        ),
+        "top1",
+    ),
+    Line(
+        "CIFAR10 on its side, a public ResNet-20; for $\\lambda$ 7,000 labels",
+        "42_verdict_on_cifar10",
+        "cnn-public-small",
+        {"model": "resnet20", "setting": "head", "set": "test"},
+        (
+            {"rule": "pretrained"},
+            {"rule": "equitune", "cut": "logits"},
+            {"rule": "equizero", "cut": "logits"},
+            {"rule": "lambda-equitune", "images": 7000.0, "cut": "logits"},
+            {"rule": "pretrained, upright"},
+        ),
+        "top1",
+    ),
+    Line(
+        "SCAN, jump in new sentences, an LSTM; for $\\lambda$ 1,024 labels",
+        "23_learned_weights_for_sentences",
+        "scan-importance-paper",
+        {"task": "add_jump", "cell": "LSTM", "set": "test"},
+        (
+            *by("rule", "pretrained", "equitune", "equizero"),
+            {"rule": "lambda-equitune", "labels": 1024},
+            None,
+        ),
+        "accuracy",
+    ),
+    Line(
+        "solids in any pose, a PointNet, 16 offsets; for $\\lambda$ 4,000 labels",
+        "62_clouds_of_points",
+        "clouds-small",
+        {"task": "solids", "setting": "frozen", "spoil": "clean", "quarter": "all"},
+        (
+            {"method": "plain"},
+            {"method": "canonical", "k": 16.0},
+            {"method": "canonical-equizero", "k": 16.0},
+            {
+                "method": "canonical-lambda",
+                "k": 16.0,
+                "frame": "pca",
+                "offsets": "fixed",
+            },
+            {"method": "plain, upright"},
+        ),
+        "score",
+    ),
+)
+
+
+def glance() -> str:
+    """The table of results, as MyST text."""
+    head = ["accuracy in %", *COLUMNS[:3], "$\\lambda$-equitune", "upright"]
+    lines = ["| " + " | ".join(head) + " |", "|:--|" + "--:|" * len(COLUMNS)]
+    for line in LINES:
+        name = f"[{line.task}](../notebooks/{line.page}.ipynb)"
+        lines.append("| " + " | ".join([name, *line.cells()]) + " |")
+    return "\n".join([*lines, ""])
+
+
+#: Words of prose and lines of code that are read in a minute.
+WORDS, CODE = 200, 20
+PATHS = {
+    "the idea in one page": ("02_one_operator",),
+    "the theory, with proofs": (
+        "01_groups_and_actions",
+        "02_one_operator",
+        "03_equivariance",
+        "04_universality",
+    ),
+    "images: CLIP and CNNs": (
+        "31_clip_on_turned_images",
+        "32_weights_for_views",
+        "42_verdict_on_cifar10",
+    ),
+    "language: sentences and fairness": (
+        "21_compositional_generalisation",
+        "51_fair_text",
+    ),
+    "agents": ("11_deep_q_learning", "12_three_environments"),
+    "groups that are not finite": ("61_canonical_poses", "62_clouds_of_points"),
+    "your own model": ("72_which_symmetry", "71_your_own_model"),
+    "what the claims are worth": ("75_as_defined_as_published",),
+}
+
+
+def path(notebooks: Path) -> str:
+    """Rows of a table: an aim, the pages that lead there, and the minutes they take."""
+    lines = []
+    for aim, names in PATHS.items():
+        links = ", ".join(f"[](../notebooks/{name}.ipynb)" for name in names)
+        time = sum(minutes(notebooks / f"{name}.ipynb") for name in names)
+        lines.append(f"| {aim} | {links} | {time:.0f} min |")
+    return "\n".join(lines)
+
+
+def minutes(notebook: Path) -> float:
+    """An estimate of the time that a page takes to read, its hidden cells left out."""
+    total = 0.0
+    for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
+        text = "".join(cell["source"])
+        if cell["cell_type"] == "markdown":
+            total += len(text.split()) / WORDS
+        elif "hide-cell" not in cell["metadata"].get("tags", []):
+            total += text.count("\n") / CODE
+    return total

@@ -1,0 +1,92 @@
+"""The status page: when, where and how long everything ran, and what did not run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from equinb.apps import EXPERIMENTS, load_experiment
+from equinb.lab import Finding, load_result, verify
+from equinb.lab.command import command_of
+from equinb.lab.files import ASSETS
+from equinb.lab.provenance import now
+from equinb.lab.results import RESULTS
+from reference.times import runtime, spans
+
+ENVIRONMENT = "environment.json"
+
+
+def machine(notebooks: Path) -> str:
+    """What the pages ran on, from the record of their execution."""
+    made = json.loads((notebooks / ENVIRONMENT).read_text(encoding="utf-8"))
+    packages = made["packages"]
+    pairs = [f"| {name} | {version} |" for name, version in sorted(packages.items())]
+    lines = [
+        f"Device: {made['device']}. System: {made['system']}, {made['cores']} cores. "
+        f"Python {made['python']}. Site made on {now()[:10]}.",
+        "",
+        *("| package | version |", "|:--|:--|", *pairs, ""),
+    ]
+    return "\n".join(lines)
+
+
+def pages(notebooks: Path, names: list[str]) -> str:
+    """The measured time of every page, in the order of the book."""
+    lines = ["| page | seconds | executed |", "|:--|--:|:--|"]
+    total = 0.0
+    for name in names:
+        path = notebooks / f"{name}.ipynb"
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        total += runtime(cells)
+        day = spans(cells)[-1][1].date()
+        link = f"[](../notebooks/{name}.ipynb)"
+        lines.append(f"| {link} | {runtime(cells):.0f} | {day} |")
+    return "\n".join([*lines, f"| all {len(names)} | {total:.0f} | |", ""])
+
+
+def stored() -> str:
+    """Every stored result: its age, what made it, and whether it would again."""
+    findings = {finding.name: finding for finding in verify()}
+    head = ["result", "rows", "state", "made", "days", "device", "seconds", "code"]
+    lines = ["| " + " | ".join([*head, "command"]) + " |"]
+    lines.append("|:--|--:|:--|:--|--:|:--|--:|:--|:--|")
+    for path in sorted(RESULTS.glob("*.csv")):
+        rows, made = load_result(path.stem)
+        state = state_of(findings[path.relative_to(ASSETS).as_posix()])
+        cells = [f"`{path.stem}`", f"{len(rows)}", state, made.date[:10]]
+        cells += [f"{made.age:.0f}", made.device, f"{made.wall_time:.0f}"]
+        cells += [f"`{made.code_hash[:8]}`", f"`{made.command}`"]
+        lines.append(f"| {' | '.join(cells)} |")
+    weights = [f for name, f in findings.items() if not name.startswith(RESULTS.name)]
+    wrong = [f for f in weights if not f.ok]
+    text = f"Files of weights: {len(weights)}, {len(weights) - len(wrong)} as listed."
+    lines += ["", text, *(f"- {f.name}: {f.note}" for f in wrong), ""]
+    return "\n".join(lines)
+
+
+def state_of(finding: Finding) -> str:
+    """What was found out about a stored result, in words."""
+    return "code unchanged" if finding.ok else f"**stale**: {finding.note}"
+
+
+def unrun() -> str:
+    """Every preset without stored rows, but for those that run in seconds."""
+    lines = ["| experiment | preset | what it runs | command |", "|:--|:--|:--|:--|"]
+    lines += [f"| {' | '.join(row)} |" for row in _unrun()]
+    return "\n".join([*lines, ""])
+
+
+def _unrun() -> Iterator[tuple[str, ...]]:
+    for name in EXPERIMENTS:
+        experiment = load_experiment(name)
+        for preset in experiment.presets:
+            if preset == "quick" or (RESULTS / f"{name}-{preset}.csv").exists():
+                continue
+            config = experiment.config(preset)
+            options = experiment.options(config).values()
+            several = [o for o in options if isinstance(o, list)]
+            named = [o for one in several for o in one if isinstance(o, str)]
+            device = "cuda" if preset == "paper" else "cpu"
+            command = command_of(experiment, preset, [0, 1, 2], config, device)
+            yield experiment.title, preset, ", ".join(named), f"`{command}`"

@@ -1,0 +1,1 @@
+"""What symmetry costs: times of methods in turn, and the memory of one call."""

@@ -83,7 +83,7 @@ D4 = eq.dihedral(4)
 square = eq.Rot90(D4)
 candidates = {}
 for name, generators in GENERATORS.items():
-    act = square.restrict(D4.subgroup(*generators))
+    act = square.restrict(D4.subgroup(*generators, name=name))
     candidates[name] = act, eq.Trivial(act.group)
     print(f"{name:10} {', '.join(act.group.elements)}")
 
@@ -142,7 +142,7 @@ assert sum(map(len, rows)) == len(parts)
 
 # %% [markdown]
 # Now symmetrize over quarter turns alone, $\langle r \rangle$, and diagnose the *result*.
-# Predict before you look: which of the ten boxes become white, and what do the four
+# Predict before you look: which of the ten boxes lose their colour, and what do the four
 # mirrors show?
 
 # %%
@@ -151,7 +151,7 @@ turned = eq.Equizero(reader.model, *candidates["rot90"], **options)
 after = eq.diagnose(turned, x, {"D4": candidates["D4"]})["D4"]
 lattices = {"as it is": found["D4"], "with quarter turns": after}
 
-# %% mystnb={"figure": {"name": "fig-symmetry-lattice", "caption": "The subgroups of $D_4$, and how often an answer of the ResNet changes under the elements of each: pale never, dark always. Above as it is, below with equizero over quarter turns."}, "image": {"alt": "Two drawings of ten boxes in four rows. Above, all boxes but the trivial subgroup are dark. Below, the boxes of the half turn and of the quarter turns are white, the four mirrors are dark with one and the same number, and the boxes over both are between."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-symmetry-lattice", "caption": "The subgroups of $D_4$, and how often an answer of the ResNet changes under the elements of each: the deeper the blue, the more often. Above as it is, below with equizero over quarter turns."}, "image": {"alt": "Two drawings of ten boxes in four rows. Above, all boxes but the trivial subgroup are deep blue. Below, the boxes of the half turn and of the quarter turns have no colour, the four mirrors are blue with one and the same number, and the boxes over both are between."}} tags=["hide-input"]
 for name, ax in plots.panels({name: name for name in lattices}, 6.4):
     shares = {"<e>": 0.0, **lattices[name].by_subgroup}
     plots.subgroup_lattice(ax, rows, shares)
@@ -230,12 +230,17 @@ with torch.no_grad():
     p = digits.model(digits.unlabelled).softmax(-1)
     p_turned = digits.model(upside_down).softmax(-1)
 
-# %% mystnb={"figure": {"name": "fig-symmetry-six", "caption": "Ten of the digits after a half turn, and what the network takes them for: before the turn, and after."}, "image": {"alt": "Ten handwritten digits upside down. Sixes are read as nines and nines as sixes."}}
+# %% mystnb={"figure": {"name": "fig-symmetry-six", "caption": "Ten of the digits after a half turn, and what the network takes them for: before the turn, and after."}, "image": {"alt": "Ten handwritten digits upside down. All nines among them are read as sixes; the zeros stay zeros."}}
 now, then = p_turned.argmax(-1), p.argmax(-1)
 titles = [
     f"{digits.classes[a]} > {digits.classes[b]}" for a, b in zip(then, now)
 ]
 plots.image_row(upside_down[:10], titles[:10])
+
+# %% tags=["hide-cell"]
+read = {(digits.classes[a], digits.classes[b]) for a, b in zip(then, now)}
+shown = {pair for pair in titles[:10] if pair[0] in "09"}
+assert shown == {"0 > 0", "9 > 6"} and ("6", "9") in read
 
 # %% [markdown]
 # The network is *sure* of the turned sixes and nines, and that is the mark. If inputs of
@@ -489,7 +494,7 @@ assert bars.loc[0.6:, "rho"].min() > 0.95
 #
 # - How often an answer changes needs no label: a count over inputs, for each element and
 #   each subgroup.
-# - Symmetrizing over $\langle r \rangle$ makes its boxes of the lattice white, and gives the
+# - Symmetrizing over $\langle r \rangle$ takes the colour from its boxes of the lattice, and gives the
 #   mirrors one common number.
 # - With the model's own answer at $x$ as the label, a gain is a count as well, with a
 #   standard error.

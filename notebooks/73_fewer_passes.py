@@ -213,7 +213,7 @@ check("one view a coset", ways["one a coset"], images)
 
 # %% [markdown]
 # Which subgroups a model respects, the drawing of [](72_which_symmetry.ipynb) shows: they
-# are the white boxes.
+# are the boxes without colour.
 #
 # ## A router in front
 #
@@ -381,8 +381,10 @@ FULL = {"equitune": ("s", "#0072B2"), "orientation classifier": ("*", "0.5")}
 turns = means[means["group"] == "rot90"]
 models = list(turns["model"].unique())
 deep = -(-len(models) // 2)
+seen = turns[turns["method"].str.startswith(("routed", "orientation"))]
+seen = seen.groupby("model")["ahead"].agg(["min", "max"])
 
-# %% mystnb={"figure": {"name": "fig-fewer-pareto", "caption": "Points of accuracy ahead of full $\\lambda$-equitune, against the cost of an answer in passes, routers included; quarter turns, the mean over seeds. Filled: k = 1 to 4. Hollow: the adaptive rule. Shaded: the goal, within a point at 1.3 passes."}, "image": {"alt": "One panel a model, three lines each, for k from one to four. For the ResNet of signs the line of routers taught by upright images lies above zero from one view on; that of distilled ones begins below zero and rises with the second view."}} tags=["hide-input"]
+# %% mystnb={"figure": {"name": "fig-fewer-pareto", "caption": "Points of accuracy ahead of full $\\lambda$-equitune, against the cost of an answer in passes, routers included; quarter turns, the mean over seeds. Filled: k = 1 to 4. Hollow: the adaptive rule. Shaded: the goal, within a point at 1.3 passes. Equitune is far below the panels of the CLIPs."}, "image": {"alt": "One panel a model, three lines each, for k from one to four. For the ResNet of signs the line of routers taught by upright images lies above zero from one view on; that of distilled ones begins below zero and rises with the second view."}} tags=["hide-input"]
 figure, axes = plt.subplots(deep, 2, figsize=(5.2, 1 + 2.2 * deep))
 for ax, model in zip(axes.flat, models):
     mine = turns[turns["model"] == model]
@@ -398,10 +400,12 @@ for ax, model in zip(axes.flat, models):
         ax.plot(of["cost"], of["ahead"], marker, c=colour, label=name)
     ax.axhline(0, color="#009E73", lw=1, label="full lambda-equitune")
     ax.set_title(model, fontsize=11)
-    ax.fill_between([1, 1.3], -1, ax.get_ylim()[1], color="0.5", alpha=0.15)
+    ax.fill_between([1, 1.3], -1, 20, color="0.5", alpha=0.15)
+    ax.set(ylim=(seen["min"][model] - 2, max(2, seen["max"][model] + 1)))
 for ax in axes.flat[len(models) :]:
     ax.axis("off")
 handles = axes.flat[0].get_legend_handles_labels()
+figure.supylabel("points ahead", fontsize=11)
 for ax in axes[-1]:
     ax.set_xlabel("cost in passes", fontsize=11)
 _ = figure.legend(*handles, loc="outside lower center", ncols=2, fontsize=9)
@@ -413,6 +417,11 @@ resnet_ahead = lines["cnn/glyph-resnet"]
 assert (resnet_ahead["routed, upright"] > 0).all()
 told = resnet_ahead["routed, distilled", "k"]
 assert told[1] < 0 and told[2] > told[1] + 1
+
+# %% tags=["hide-cell"]
+clips = turns["model"].str.startswith("clip")
+beyond = turns[clips & (turns["method"] == "equitune")]["ahead"]
+assert (beyond < -20).all()
 assert rows["error"].max() <= 1e-5
 assert rows["excess"].max() <= 1e-5
 gap = (means["cost"] - means["counted"]).abs() / means["cost"]
@@ -484,42 +493,71 @@ turns = verdict.xs("rot90", level="group")
 turns.round(1)
 
 # %%
-for model, found in turns.groupby("model", sort=False):
-    taught, best = found["mean"].idxmax()[1], found["mean"].max()
-    miss = f"no, misses the point by {-1 - best:.1f}"
-    print(f"{model:18} {'yes' if best >= -1 else miss} ({taught})")
+for (model, taught), (mean, low, _) in turns.iterrows():
+    if taught == "routed, upright":
+        clear = "yes" if low >= -1 else "on average, not clear of the seeds"
+        miss = f"no, it misses the point by {-1 - mean:.1f}"
+        print(f"{model:18} {clear if mean >= -1 else miss}")
 
 # %% tags=["hide-cell"]
-assert turns["mean"]["cnn/glyph-resnet", "routed, upright"] > -1
+oriented = turns.xs("routed, upright", level="method")
+assert (oriented["mean"] >= -1).all() and len(oriented) == 4
+assert oriented.index[oriented["low"] < -1].tolist() == ["clip/glyph-resnet"]
 
 # %% [markdown]
-# On printed signs and digits a router that has seen upright images is enough. Where one
-# misses, there are two possible reasons. Either it cannot tell which way is up: then even
-# *all* views, under its weights, are behind. Or its weights are good, but one view is too
-# few: then all views are level, and $k = 1$ is behind them. The rows tell these apart:
+# (That is for routers taught by upright images; the table has the others.) On three models
+# of four the goal is met clear of the seeds, by less than a third of the passes, and with
+# *more* accuracy than full $\lambda$-equitune has. On the CLIP with a ResNet it is met by the
+# mean, and three seeds do not decide it.
+#
+# Other routers miss, and for two reasons. Either their weights are not good: then even *all*
+# views, under these weights, are behind. Or they are, but one view is too few: then all views
+# are level, and $k = 1$ is behind them. The rows tell these apart:
 
 # %%
-upright = means[(means["method"] == "routed, upright")]
-upright = upright[(upright["group"] == "rot90") & (upright["rule"] == "k")]
-upright = upright.set_index(["model", "at"])
-ahead = upright["ahead"].unstack()
+routers = means[means["method"].str.startswith("routed")]
+routers = routers[(routers["group"] == "rot90") & (routers["rule"] == "k")]
+routers = routers.set_index(["model", "method", "at"])
+ahead = routers["ahead"].unstack(sort=False)
+
+# %%
 reasons = {
     "all views, its weights": ahead[4],
     "then one view": ahead[1] - ahead[4],
-    "left out by one": upright["left_out"].unstack()[1],
+    "left out by one": routers["left_out"].unstack(sort=False)[1],
 }
-pd.DataFrame(reasons).loc[models].round(2)
+
+# %%
+reasons = pd.DataFrame(reasons)
+reasons.round(2)
+
+# %% tags=["hide-cell"]
+few, weak = (
+    reasons.loc[model, "routed, distilled"]
+    for model in ("cnn/glyph-resnet", "clip/glyph-resnet")
+)
+assert few.iloc[0] > 1 and few.iloc[1] < -3 and weak.iloc[0] < -3
+
+# %% tags=["hide-cell"]
+is_upright = reasons.index.get_level_values("method") == "routed, upright"
+assert (reasons["left out by one"] < 0.06).tolist() == is_upright.tolist()
+assert reasons["then one view"][is_upright].abs().max() < 0.6
 
 # %% [markdown]
-# *Left out by one* is $d$, and it needs no label: it says how unsure the router is. Where it
-# is small, one view will do. Where it is large, the router does not know which way is up,
-# and the certificate is a warning that comes before the first pass.
+# The distilled router of the CNN with a ResNet is a case of the second: ahead with all views,
+# behind with one. That of the CLIP with a ResNet is a case of the first.
+#
+# *Left out by one* is $d$, and it needs no label: it says how unsure the router is. For the
+# routers taught by upright images it is small on all four models, and one view is within a
+# fraction of a point of all. The others have learned weights that are less decided than the
+# question which way is up. There the certificate is a warning before the first pass.
 #
 # *And time?* Passes are what grows with the model; on these small ones the rest shows as
 # well. Operations and wall time of the `upright` router's answers, in those of a plain pass:
 
 # %%
-upright[["cost", "counted", "time"]].round(2)
+taught = routers.xs("routed, upright", level="method")
+taught[["cost", "counted", "time"]].round(2)
 
 # %% [markdown]
 # Time exceeds the count: views are looked at, sorted and gathered, and on networks that
@@ -560,10 +598,10 @@ upright[["cost", "counted", "time"]].round(2)
 #   equivariant for every $k$.
 # - What is left out weighs $d$, and moves no probability answer by more; `eps` takes as many
 #   views as that needs.
-# - From $k = 1$ to $k = |G|$ the cost grows by a pass a view, and the second view adds most
-#   where the router is unsure.
-# - One view is enough where which way is up can be told from a small picture; where it
-#   cannot, $d$ is large and says so beforehand.
+# - From $k = 1$ to $k = |G|$ the cost grows by a pass a view. Routers that know which way is
+#   up gain next to nothing by it, others up to several points.
+# - On signs and digits one view, at little more than one pass, is within a point of full
+#   $\lambda$-equitune or ahead of it; on one of four models the seeds do not decide.
 #
 # ## Exercises
 #

@@ -189,7 +189,7 @@ turns = can.random_rotations(1000, random=random)
 # %%
 errors = {}
 for dtype in (torch.float32, torch.float64):
-    net, lam, clouds = M.to(dtype), log_lambda.to(dtype), x[:3].to(dtype)
+    net, lam, clouds = M.to(dtype), log_lambda.to(dtype), x[:2].to(dtype)
     for frame, (form, how) in [(a, b) for a in FRAMES for b in FORMS.items()]:
         f = eq.CanonicalLambda(
             net, FRAMES[frame], rotate, **how, net=lam, offsets=Theta
@@ -344,12 +344,12 @@ report
 #
 # Between a clear frame and none lies a range. When two variances are nearly equal, a
 # rounding error of the input turns the axes by that error over the {term}`eigengap`, their
-# difference relative to the greatest. Clouds with a gap that we set:
+# difference relative to the greatest. A cloud with a gap that we set:
 
 
 # %%
 def with_gap(gap):
-    raw = x[:2].double()
+    raw = x[:1].double()
     values, axes = torch.linalg.eigh(raw.mT @ raw / raw.shape[1])
     white = raw @ axes.flip(-1) / values.flip(-1).sqrt()[:, None]
     return white * torch.tensor([1.0, (1 - gap) ** 0.5, 0.6]).double()
@@ -373,7 +373,7 @@ M, log_lambda = M.float(), log_lambda.float()
 table = pd.DataFrame(rows, columns=["gap", "dtype", "error"])
 table = table.pivot(index="gap", columns="dtype", values="error")
 
-# %% mystnb={"figure": {"name": "fig-canonical-gap", "caption": "The greatest relative equivariance error over a thousand rotations of two clouds, against the eigengap. Shaded: refused unless asked for."}, "image": {"alt": "Two falling lines on logarithmic axes: the error in float32 and, about eight orders below, in float64, each falling in proportion to one over the eigengap."}}
+# %% mystnb={"figure": {"name": "fig-canonical-gap", "caption": "The greatest relative equivariance error over a thousand rotations of a cloud, against the eigengap. Shaded: refused unless asked for."}, "image": {"alt": "Two falling lines on logarithmic axes: the error in float32 and, about eight orders below, in float64, each falling in proportion to one over the eigengap."}}
 ax = plt.figure().gca()
 for dtype, marker in zip(table, "os"):
     ax.loglog(table.index, table[dtype], marker=marker, label=dtype)

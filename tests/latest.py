@@ -4,8 +4,8 @@
 
 The environment holds the wheel and what it asked for, without the pins. Each notebook
 runs in a folder of its own that holds nothing else. The last line counts them. With
-`--colab`, the first cell believes that it is in Colab and installs the package from
-this repository, as it does there.
+`--colab`, the package is taken away again, and the first cell of each page, which
+believes that it is in Colab, must install it from this repository, as it does there.
 """
 
 from __future__ import annotations
@@ -105,6 +105,9 @@ def main() -> int:
     lines = differences(pinned, newest)
     print(f"{len(newest)} packages, {len(lines)} of them not at their pins")
     print("\n".join([f"{'package':<28} {'pinned':<16} newest allowed", *lines]))
+    if args.colab:
+        python = str(args.environment.absolute() / "bin" / "python")
+        subprocess.run([python, "-m", "pip", "uninstall", "-qy", "equinb"], check=True)
     (args.reports / "latest").mkdir(parents=True, exist_ok=True)
     record = json.dumps(dict(sorted(newest.items())), indent=1)
     (args.reports / "latest" / "versions.json").write_text(record + "\n")

@@ -100,6 +100,7 @@ class CanonicalLambda(nn.Module):
         of: what the net reads: the "inputs" of the model, or its "features".
 
     Example:
+        >>> from equinb.frames import pca_frame
         >>> corner = lambda x: x.amax(1)  # of a box around points: no symmetry
         >>> f = CanonicalLambda(corner, pca_frame, rotate, rotate)
         >>> x = torch.tensor([[[0.0, 3.0], [1.0, 0.0], [-1.0, -3.0]]])

@@ -184,6 +184,7 @@ FORMS = {
 
 # %%
 FRAMES = {"principal axes": pca_frame, "learned": h}
+check = partial(can.check_continuous, at_once=5)  # small batches, fast
 turns = can.random_rotations(1000, random=random)
 
 # %%
@@ -194,7 +195,7 @@ for dtype in (torch.float32, torch.float64):
         f = eq.CanonicalLambda(
             net, FRAMES[frame], rotate, **how, net=lam, offsets=Theta
         )
-        report = can.check_continuous(f, rotate, how["act_out"], clouds, turns)
+        report = check(f, rotate, how["act_out"], clouds, turns)
         errors[str(dtype)[6:], frame, form] = report.error
         assert report.error <= (1e-5 if dtype is torch.float32 else 1e-10)
 M, log_lambda = M.float(), log_lambda.float()
@@ -335,7 +336,7 @@ assert set(map(tuple, (roof @ half_turn).tolist())) == set(
     map(tuple, roof.tolist())
 )
 f = eq.CanonicalLambda(M, pca_frame, rotate, rotate, log_lambda, Theta)
-report = can.check_continuous(f, rotate, rotate, roof[None], turns)
+report = check(f, rotate, rotate, roof[None], turns)
 assert report.passed and report.error <= 1e-5
 report
 
@@ -367,7 +368,7 @@ for gap in (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1):
         net, lam = M.to(dtype), log_lambda.to(dtype)
         f = eq.CanonicalLambda(net, open_frame, rotate, rotate, lam, orders)
         clouds = with_gap(gap).to(dtype)
-        report = can.check_continuous(f, rotate, rotate, clouds, turns)
+        report = check(f, rotate, rotate, clouds, turns)
         rows.append((gap, str(dtype)[6:], report.error))
 M, log_lambda = M.float(), log_lambda.float()
 table = pd.DataFrame(rows, columns=["gap", "dtype", "error"])
@@ -581,7 +582,7 @@ mirrors = can.random_rotations(100, random=random, mirrors=True)
 for allowed in (False, True):
     frame = partial(pca_frame, mirrors=allowed)
     f = eq.CanonicalLambda(M, frame, rotate, rotate, log_lambda, Theta)
-    report = can.check_continuous(f, rotate, rotate, x, mirrors)
+    report = check(f, rotate, rotate, x, mirrors)
     print(f"frames of {'O' if allowed else 'SO'}(3): {report}")
     assert report.passed == allowed
 

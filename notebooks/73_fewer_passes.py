@@ -15,7 +15,7 @@
 # ---
 
 # %% [markdown]
-# # Fewer than $|G|$ passes
+# # Fewer passes than views
 #
 # ## Goals
 #

@@ -472,7 +472,7 @@ assert answers["file", "NaN"].isnan().all()
 # answer one question at a time.
 
 # %%
-NAMES = ["clip-small", "clip-importance-small", "clip-cost-small"]
+NAMES = ["clip-small", "clip-importance-small", "costs-paper"]
 NAMES += ["cnn-small", "cnn-public-small", "scan-paper"]
 NAMES += ["dqn-small", "text-small"]
 stored = {name: lab.load_result(name).rows for name in NAMES}
@@ -730,10 +730,11 @@ assert heads["images"].min() == 100
 # know which way is up, begin there.
 #
 # *What it costs* is no reason for one or the other. Times for the four views of a batch,
-# over those of equitune ([](32_weights_for_views.ipynb)):
+# over those of equitune ([](74_what_it_costs.ipynb)):
 
 # %%
-cost = stored["clip-cost-small"]
+cost = stored["costs-paper"]
+cost = cost[(cost["way"] == "float32") & (cost["batch"] == 32)]
 cost = cost.groupby(["model", "method"])["time_s"].mean().unstack("method")
 cost = cost.div(cost["equitune"], axis=0)
 columns = ["pretrained", "equizero", "lambda-equitune"]

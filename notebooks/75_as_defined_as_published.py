@@ -557,10 +557,11 @@ flips.loc[:, (slice(None), ["hflip", "vflip", "half turn"])]
 # %% [markdown]
 # $\lambda$ gets its features from a second, whole CLIP. The time and memory of
 # $\lambda$-equitune over those of equitune, in the paper's Table 1 and in our rows (another
-# device, [](32_weights_for_views.ipynb)):
+# device, [](74_what_it_costs.ipynb)):
 
 # %%
-cost, made = lab.load_result("clip-cost-small")
+cost, made = lab.load_result("costs-paper")
+cost = cost[(cost["way"] == "float32") & (cost["batch"] == 32)]
 print(made)
 
 # %%
@@ -984,7 +985,7 @@ for kind in ("eval", "train"):
 # | CLIP, equizero | greatest $p$ of each class | one view, ties averaged | [](31_clip_on_turned_images.ipynb) |
 # | CLIP, "flip" | half turn | mirrors and half turn, by name | [](31_clip_on_turned_images.ipynb) |
 # | CLIP, $\lambda$ | any sign, not normalised, dropout on | positive, sums to one, eval mode | [](32_weights_for_views.ipynb) |
-# | CLIP, cost | a second encoder | features that are there | [](32_weights_for_views.ipynb) |
+# | CLIP, cost | a second encoder | features that are there | [](74_what_it_costs.ipynb) |
 # | CNN, equizero | least confidence | greatest | [](42_verdict_on_cifar10.ipynb) |
 # | CNN, mode, test | training mode, training set | eval mode, test images | [](42_verdict_on_cifar10.ipynb) |
 # | eq. (2) | one minimiser, "assuming the minima is unique" | all that tie | [](03_equivariance.ipynb) |

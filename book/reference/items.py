@@ -114,7 +114,7 @@ ITEMS = (
     Item(
         "Table 1",
         "Time and memory of the three methods. Here on another device.",
-        *(REPRODUCED, "32_weights_for_views", "", ("clip-cost-small",)),
+        *(REPRODUCED, "74_what_it_costs", "", ("costs-paper",)),
     ),
     Item(
         "Table 2",

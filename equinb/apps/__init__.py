@@ -20,7 +20,6 @@ EXPERIMENTS = {
     "scan-rates": "equinb.apps.scan.rates",
     "clip": "equinb.apps.clip.experiment",
     "clip-finetuning": "equinb.apps.clip.few_shot",
-    "clip-cost": "equinb.apps.clip.cost",
     "clip-rates": "equinb.apps.clip.rates",
     "cnn": "equinb.apps.cnn.experiment",
     "cnn-glyphs": "equinb.apps.cnn.glyph_cnns",

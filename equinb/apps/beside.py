@@ -111,8 +111,8 @@ def seeds_of(result: str, rows: Rows) -> pd.Series[float]:
 
     Example:
         >>> rows = Rows("time_s", {"model": "RN50", "method": "equitune"}, 1)
-        >>> seeds_of("clip-cost-small", rows).index.tolist()
-        [0, 1, 2]
+        >>> seeds_of("costs-paper", rows).index.tolist()
+        [0]
     """
     table = _stored(result)
     for column, wanted in rows.where.items():
@@ -159,14 +159,14 @@ def _numbers(result: str, rows: Rows) -> dict[str, float]:
 
 def _cost(value: Mapping[Any, Any]) -> Answer:
     """Seconds for 10,000 images, as many as CIFAR100 has in its test set."""
-    model = {"model": value["model"].replace("/", "-")}
+    model = {"model": value["model"].replace("/", "-"), "way": "float32", "batch": 32}
     rows = Rows(value["metric"], {**model, "method": value["method"]}, 1)
     second = {**model, "method": f"{value['method']}, a second encoder"}
     return Answer(
-        "clip-cost-small",
+        "costs-paper",
         value["model"],
         "images on the device",
-        "device and precision",
+        "device",
         rows,
         Rows(value["metric"], second, 1)
         if value["method"] == "lambda-equitune"

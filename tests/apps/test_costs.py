@@ -7,21 +7,26 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from clip_cases import fresh, pixels
+from clip_cases import fresh, pixels, trained
 from torch import nn
+from torch.nn.functional import normalize
 
 from equinb import lab
-from equinb.apps.clip.cost import SECOND, WHOLE
+from equinb.apps import clip as clips
+from equinb.apps.clip.zero_shot import zero_shot
 from equinb.apps.costs import clock, memory, rates
 from equinb.apps.costs.clock import in_turn, median_interval, medians, seconds
-from equinb.apps.costs.experiment import EXPERIMENT, CostsOptions, jobs, work
+from equinb.apps.costs.experiment import EXPERIMENT, WHOLE, CostsOptions, jobs, work
 from equinb.apps.costs.memory import peak, weights
 from equinb.apps.costs.methods import (
     CHUNKS,
+    CLASSES,
     FAST,
     FLOAT32,
     KEEPING,
     LOOP,
+    METHODS,
+    SECOND,
     TTACH,
     WAYS,
     held,
@@ -31,8 +36,9 @@ from equinb.apps.costs.methods import (
     tower,
 )
 from equinb.apps.fewer.cost import operations
-from equinb.apps.views.answers import PRETRAINED
-from equinb.apps.views.importance import LAMBDA
+from equinb.apps.views.answers import PRETRAINED, answer
+from equinb.apps.views.importance import LAMBDA, Importance
+from equinb.lambda_equitune import Learned
 
 TINY = CostsOptions(("glyph-resnet",), rounds=2)
 BY_HAND = [LOOP, CHUNKS, TTACH]
@@ -58,6 +64,51 @@ def eager(monkeypatch):
 
 
 # The methods.
+
+
+def test_every_method_gives_logits():
+    _, calls = all_methods()
+    assert list(calls) == [*METHODS, *BY_HAND]
+    for call in calls.values():
+        logits = call(pixels(5))
+        assert logits.shape == (5, CLASSES)
+        assert logits.isfinite().all()
+
+
+@pytest.mark.parametrize("method", [PRETRAINED, "equitune", "equizero", LAMBDA])
+def test_what_is_timed_is_the_answer_of_the_method(method):
+    """As the experiments on accuracy have it, with the same texts and lambda."""
+    torch.manual_seed(0)
+    text = normalize(torch.randn(CLASSES, width(trained())), dim=-1)
+    head = clips.Similarity(text, trained().scale)
+    net = Importance(text.shape[1]).requires_grad_(False)
+    data = [(image, 0) for image in pixels(5)]
+    views = clips.encode_orbits(trained(), data, clips.action("rot90"))
+    rules = {**zero_shot(head), LAMBDA: Learned(net)}
+    expected = head(trained().encode(pixels(5)))
+    if method != PRETRAINED:
+        expected = answer(rules[method], views, head, "logits")
+    _, calls = all_methods()
+    torch.testing.assert_close(calls[method](pixels(5)), expected)
+
+
+def width(clip):
+    return clip.encode(pixels(1)).shape[-1]
+
+
+def test_a_second_encoder_of_the_same_weights_answers_alike():
+    _, calls = all_methods()
+    one, other = calls[LAMBDA](pixels(5)), calls[SECOND](pixels(5))
+    torch.testing.assert_close(one, other)
+    assert not torch.allclose(one, calls["equitune"](pixels(5)))
+
+
+@pytest.mark.parametrize("method", [*METHODS[1:], *BY_HAND])
+def test_all_turns_of_an_image_have_one_answer(method):
+    _, calls = all_methods()
+    call, images = calls[method], pixels(5)
+    turned = call(images.rot90(1, (-2, -1)))
+    torch.testing.assert_close(call(images), turned, atol=1e-3, rtol=1e-4)
 
 
 @pytest.mark.parametrize("method", BY_HAND)
@@ -243,6 +294,8 @@ def test_rows_of_a_job():
     assert (
         rows.groupby("method")[["weights_mb", "made_mb"]].nunique().eq(1).all(axis=None)
     )
+    total = rows["weights_mb"] + rows["made_mb"]
+    assert np.allclose(rows["memory_mb"], total)
     assert set(rows["device"]) == {f"CPU, {torch.get_num_threads()} threads"}
 
 
@@ -282,7 +335,7 @@ def test_the_experiment(tmp_path, eager):
     count = len(WAYS[FLOAT32].methods) + len(WAYS[FAST].methods)
     assert len(rows) == 2 * 2 * count
     assert "assets/clip/glyph-resnet.safetensors" in made.sources
-    assert {"apps/costs/methods.py", "apps/clip/cost.py"} <= set(made.sources)
+    assert {"apps/costs/methods.py", "apps/costs/clock.py"} <= set(made.sources)
     assert len(eager) == 2
 
 

@@ -18,9 +18,6 @@ from typing import Any
 
 import torch
 
-from equinb.apps.clip.cost import WHOLE
-from equinb.apps.clip.cost import _sides as sides
-from equinb.apps.clip.cost import _untrained as untrained
 from equinb.apps.clip.experiment import reads
 from equinb.apps.costs.clock import in_turn
 from equinb.apps.costs.memory import keep_memory, peak
@@ -33,12 +30,16 @@ from equinb.apps.costs.methods import (
     methods,
     passes,
     prepare,
+    sides,
+    untrained,
 )
 from equinb.apps.costs.rates import card, matrix_rate
 from equinb.apps.fewer.cost import operations
 from equinb.lab import Experiment, Job, Made, Report
 
 MEGABYTE = 2**20
+#: Images in the test set of CIFAR100.
+WHOLE = 10_000
 PAPER_MODELS = ("RN50", "ViT-B-32")
 
 
@@ -108,6 +109,7 @@ def work(options: CostsOptions, job: Job, device: str, report: Report) -> Made:
                 "time_s": seconds / batch * WHOLE,
                 "weights_mb": fixed[name] / MEGABYTE,
                 "made_mb": made[name] / MEGABYTE,
+                "memory_mb": (fixed[name] + made[name]) / MEGABYTE,
                 "share": one * passes(name) * batch / seconds / best,
                 "device": card(device),
             }
@@ -122,7 +124,7 @@ EXPERIMENT = Experiment(
     presets={
         "quick": CostsOptions(("ViT-B-32",), rounds=2),
         "small": CostsOptions(PAPER_MODELS, (FLOAT32, KEEPING), (4, 8, 16, 32)),
-        "paper": CostsOptions(PAPER_MODELS, (FLOAT32, FAST), (4, 32, 256), 20, 5),
+        "paper": CostsOptions(PAPER_MODELS, (FLOAT32, FAST), (32, 256), 12, 2),
     },
     jobs=jobs,
     work=work,

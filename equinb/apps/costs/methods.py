@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 import ttach
+from open_clip.utils import to_2tuple
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from equinb.actions import Trivial
-from equinb.apps.clip.cost import CLASSES, GROUP, METHODS, SECOND, calls
-from equinb.apps.clip.cost import _sides as sides
 from equinb.apps.clip.model import Clip, Similarity
+from equinb.apps.clip.pretrained import SHIPPED, load_clip
+from equinb.apps.clip.zero_shot import zero_shot
 from equinb.apps.costs.memory import weights
-from equinb.apps.views.answers import PRETRAINED
+from equinb.apps.views.answers import PRETRAINED, answer, weigh
 from equinb.apps.views.importance import LAMBDA, Importance
-from equinb.apps.views.orbits import action
+from equinb.apps.views.orbits import Orbits, action
 from equinb.equitune import Equitune
+from equinb.lambda_equitune import Learned
+from equinb.symmetrized import Weighting
 
+#: As published, lambda is fed by an encoder of its own.
+SECOND = f"{LAMBDA}, a second encoder"
+METHODS = (PRETRAINED, "equitune", "equizero", LAMBDA, SECOND)
 #: Equitune as one writes it by hand, a pass an element of the group; as the package has
 #: it for a few views at once; and by a library for test-time augmentation.
 LOOP, CHUNKS, TTACH = "equitune, a loop", "equitune, in chunks", "ttach"
+GROUP = "rot90"
+#: Texts that images are compared with.
+CLASSES = 100
 #: From images `(N, 3, H, W)` to logits `(N, classes)`.
 Method = Callable[[Tensor], Tensor]
 
@@ -122,9 +131,10 @@ def methods(
     for name in clip.way.methods:
         torch.manual_seed(seed)
         if name in METHODS:
-            found[name] = calls(clip, name, "float32", device)
+            found[name] = _weighted(clip, name, device)
         else:
-            found[name] = torch.no_grad()(_averaged(clip, name, device, chunk))
+            found[name] = _averaged(clip, name, device, chunk)
+        found[name] = torch.no_grad()(found[name])
     if clip.way.compiled:
         # Only now: what is called above is no batch that will come again.
         model: Any = clip.model
@@ -132,12 +142,33 @@ def methods(
     return found
 
 
+def _weighted(clip: Clip, name: str, device: str) -> Method:
+    """By one pass over all views, whose features are then weighed."""
+    act, head = action(GROUP), _head(clip, device)
+    net = Importance(head.text.shape[1]).requires_grad_(False).to(device)
+    rules: dict[str, Weighting] = {**zero_shot(head), LAMBDA: Learned(net)}
+    second = untrained(clip.name, device) if name == SECOND else None
+
+    def call(images: Tensor) -> Tensor:
+        if name == PRETRAINED:
+            made: Tensor = head(clip.encode(images).float())
+            return made
+        views = act.orbit(images)
+        shape, flat = views.shape[:2], views.flatten(0, 1)
+        features = clip.encode(flat).float().unflatten(0, shape)
+        orbits = Orbits(act.group, features, torch.empty(0))
+        if second is None:
+            return answer(rules[name], orbits, head, "logits")
+        read = second.encode(flat).float().unflatten(0, shape)
+        orbit = weigh(rules[LAMBDA], replace(orbits, features=read), head)
+        return rules[LAMBDA].combine(replace(orbit, aligned=head(features)))
+
+    return call
+
+
 def _averaged(clip: Clip, name: str, device: str, chunk: int) -> Method:
     """The mean of the logits of all views, in one of three ways."""
-    act, side = action(GROUP), sides(clip)
-    width = clip.encode(torch.zeros(1, 3, *side, device=device)).shape[-1]
-    text = normalize(torch.randn(CLASSES, width, device=device), dim=-1)
-    plain = Logits(clip, Similarity(text, clip.scale))
+    act, plain = action(GROUP), Logits(clip, _head(clip, device))
 
     def loop(images: Tensor) -> Tensor:
         return torch.stack([plain(act(g, images)) for g in act.group.elements]).mean(0)
@@ -149,6 +180,13 @@ def _averaged(clip: Clip, name: str, device: str, chunk: int) -> Method:
     turns = ttach.Compose([ttach.Rotate90([0, 90, 180, 270])])
     library: Method = ttach.ClassificationTTAWrapper(plain, turns, merge_mode="mean")
     return library
+
+
+@torch.no_grad()
+def _head(clip: Clip, device: str) -> Similarity:
+    width = clip.encode(torch.zeros(1, 3, *sides(clip), device=device)).shape[-1]
+    text = torch.randn(CLASSES, width, device=device)
+    return Similarity(normalize(text, dim=-1), clip.scale)
 
 
 def passes(method: str) -> int:
@@ -176,3 +214,15 @@ def tower(clip: Clip) -> nn.Module:
     """The image tower of a CLIP."""
     visual: nn.Module = clip.model.visual  # type: ignore[assignment]
     return visual
+
+
+def untrained(name: str, device: str) -> Clip:
+    """A CLIP of the paper with random weights, or one that ships."""
+    return load_clip(name, "openai" if name in SHIPPED else None).to(device)
+
+
+def sides(clip: Clip) -> tuple[int, int]:
+    """Height and width of the images that a CLIP takes, in pixels."""
+    visual: Any = tower(clip)
+    height, width = to_2tuple(visual.image_size)
+    return height, width

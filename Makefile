@@ -10,6 +10,8 @@ UV := $(BIN)/python -m uv
 READER := _build/reader
 LATEST := _build/latest
 REPORTS := _build/reports
+# How many processes share the tests and the notebooks: `make test JOBS=8`.
+JOBS ?= 2
 
 export UV_PYTHON_DOWNLOADS := never
 export UV_SYSTEM_CERTS := true
@@ -59,7 +61,7 @@ $(READER)/.installed: $(SOURCES) pyproject.toml requirements.txt | .venv/.instal
 	@$(UV) build --quiet --wheel -o _build/dist
 	@test -x $(READER)/bin/python || $(UV) venv --quiet -p $(BIN)/python $(READER)
 	@$(UV) pip install --quiet -p $(READER) -c requirements.txt --reinstall-package equinb \
-		"equinb[book] @ file://$(CURDIR)/$$(ls _build/dist/*.whl)" nbmake pytest
+		"equinb[book] @ file://$(CURDIR)/$$(ls _build/dist/*.whl)" nbmake pytest-xdist
 	@touch $@
 
 # --- the site ---------------------------------------------------------------------
@@ -69,7 +71,7 @@ $(READER)/.installed: $(SOURCES) pyproject.toml requirements.txt | .venv/.instal
 notebooks: _build/run/.executed
 _build/run/.executed: $(READER)/.installed $(NOTEBOOKS)
 	@echo "== notebooks: executed by nbmake, in an environment that holds the wheel"
-	@$(BIN)/python book/execute.py $(READER) $(REPORTS) $(if $(filter $(READER)/%,$?),$(NOTEBOOKS),$?)
+	@$(BIN)/python book/execute.py $(READER) $(REPORTS) $(JOBS) $(if $(filter $(READER)/%,$?),$(NOTEBOOKS),$?)
 	@touch $@
 
 site: _build/html/.built
@@ -96,7 +98,7 @@ types: install
 	@echo "== types"
 	@$(BIN)/mypy
 
-PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
 verify: install
 	@echo "== stored results and weights"

@@ -1,11 +1,12 @@
 """Execute notebooks with nbmake, as a reader would: from an empty folder elsewhere.
 
-    python book/execute.py ENVIRONMENT REPORTS NOTEBOOK [NOTEBOOK ...]
+    python book/execute.py ENVIRONMENT REPORTS JOBS NOTEBOOK [NOTEBOOK ...]
 
-The executed copies go to `_build/run/notebooks`, with a record of what they ran on; the
+So many at once as JOBS says, each with one thread. The executed copies go to `_build/run/notebooks`, with a record of what they ran on; the
 site is made from them.
 """
 
+import os
 import shutil
 import subprocess
 import sys
@@ -16,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RUN = ROOT / "_build" / "run" / "notebooks"
 
 
-def main(environment: str, reports: str, *notebooks: str) -> int:
+def main(environment: str, reports: str, jobs: str, *notebooks: str) -> int:
     """Execute each notebook once and return the exit status."""
     RUN.mkdir(parents=True, exist_ok=True)
     python = str(Path(environment, "bin", "python").absolute())
@@ -30,11 +31,13 @@ def main(environment: str, reports: str, *notebooks: str) -> int:
         command = [
             python,
             *("-m", "pytest", "-v", "-p", "no:cacheprovider"),
+            *("-n", jobs, "--dist", "worksteal"),
             *("--nbmake", "--overwrite", "--nbmake-timeout=600"),
             *("--junitxml", str(Path(reports).absolute() / "notebooks.xml")),
             *("--durations", "0", *names),
         ]
-        status = subprocess.run(command, cwd=folder, check=False).returncode
+        one = {**os.environ, "OMP_NUM_THREADS": "1"}
+        status = subprocess.run(command, cwd=folder, env=one, check=False).returncode
         for name in names:
             shutil.copy(Path(folder, name), RUN)
     return status

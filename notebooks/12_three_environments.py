@@ -705,7 +705,8 @@ pd.DataFrame({"microseconds": micro, "ratio": ratio}).round(2)
 # best entry of all views, carried back. Nothing need be averaged, and all views of a
 # state are one gather of its entries. So it costs no more than `predict`, which spends
 # most of its time on checks. (`make bench` measures the ratio with its interval, in all
-# three environments.)
+# three environments.) With large networks the passes are what costs:
+# [](74_what_it_costs.ipynb).
 
 # %% tags=["hide-cell"]
 assert micro["equizero"] < micro["equitune"]

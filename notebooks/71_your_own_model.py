@@ -469,7 +469,8 @@ assert answers["file", "NaN"].isnan().all()
 # ## Which group?
 #
 # Now the choices. The chapters have stored what they measured; here it is read again, to
-# answer one question at a time.
+# answer one question at a time. (Which symmetry *your* model lacks can be measured without
+# labels: [](72_which_symmetry.ipynb).)
 
 # %%
 NAMES = ["clip-small", "clip-importance-small", "costs-paper"]
@@ -1026,6 +1027,6 @@ shutil.rmtree(folder)
 # %% [markdown]
 # ## What next
 #
-# Where the published code and the equations differ, and what that is worth:
-# [](75_as_defined_as_published.ipynb). The whole package on one page: [](../book/api.md). What belongs to a chapter:
+# When all views are too dear, fewer will do: [](73_fewer_passes.ipynb). Where the published
+# code and the equations differ, and what that is worth: [](75_as_defined_as_published.ipynb). The whole package on one page: [](../book/api.md). What belongs to a chapter:
 # [](../book/api_applications.md).

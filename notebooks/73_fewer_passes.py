@@ -692,5 +692,5 @@ router = knows
 #
 # ## What next
 #
-# The whole package on one page: [](../book/api.md). What belongs to a chapter:
+# What a pass takes in time and memory: [](74_what_it_costs.ipynb). The whole package on one page: [](../book/api.md). What belongs to a chapter:
 # [](../book/api_applications.md).

@@ -125,7 +125,7 @@ assert 1000 * one_view < one_pass
 # worth of work an image.
 
 # %%
-from equinb.apps.costs.methods import FAST, FLOAT32
+from equinb.apps.costs.methods import CHUNKS, FAST, FLOAT32
 from equinb.apps.costs.methods import LOOP, TTACH, WAYS, methods, prepare
 
 by_name = methods(prepare(model, WAYS[FLOAT32]), "cpu")
@@ -222,9 +222,10 @@ assert (more / whole).between(0.8, 1.2).all()
 
 # %%
 at = ["way", "model", "batch"]
+MANY = ["equitune", "equizero", "lambda-equitune", LOOP, CHUNKS, TTACH]
 quick = gpu.pivot(index=[*at, "round"], columns="method", values="time_s")
 median = quick.groupby(at).median()
-few = ["pretrained", "equitune", "equizero", "lambda-equitune", LOOP, TTACH]
+few = ["pretrained", *MANY]
 median[few].round(2).astype(object).fillna("-")
 
 # %% [markdown]
@@ -281,6 +282,32 @@ assert found["median"]["RN50"] < 2 and 1.2 < found["low"]["ViT-B-32"] < 1.22
 # %% [markdown]
 # The convolutional network meets it. The transformer misses it by about a hundredth: a third of
 # the card's rate is used, and the rest is for whoever writes the kernels.
+#
+# ## Memory
+#
+# Two things take memory: weights, which stay, and tensors, which come and go. Of the
+# second kind the most that was there at once in one call, in megabytes, for batches of 32
+# in float32 on that card:
+
+# %%
+part = gpu[(gpu["batch"] == 32) & (gpu["way"] == FLOAT32)]
+held = part.groupby(["method", "model"], sort=False)
+held = held[["weights_mb", "made_mb"]].first().unstack()
+held.round(0).astype(int)
+
+# %% tags=["hide-cell"]
+tensors, weights = held["made_mb"], held["weights_mb"]
+even = tensors.loc["equitune"]
+assert (tensors.loc["lambda-equitune"] <= 1.02 * even).all()
+assert (tensors.loc[LOOP] < 0.4 * even).all()
+assert (tensors.loc[CHUNKS] < even).all()
+twice = weights.loc["lambda-equitune, a second encoder"]
+assert (twice > 1.9 * weights.loc["equitune"]).all()
+
+# %% [markdown]
+# One pass over all views holds the tensors of all views. A loop, or chunks of eight views,
+# hold a part of them; $\lambda$ holds what equitune holds; a second encoder holds its
+# weights twice. Chunks as small as these are slow on a GPU; on a CPU they are not.
 #
 # So, in one sentence a case: on a GPU and with few images, one pass, since a small batch
 # leaves most of the card idle. On a CPU, or where memory is short, `chunk`: the same

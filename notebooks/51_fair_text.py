@@ -104,7 +104,7 @@ for branch in swap.on_ids.orbit(x):
 # %% [markdown]
 # A fair model is {term}`equivariant`: if it says of a man that he is a hero
 # with some chance, it says of a woman that she is one with the same chance. That is
-# equitune for the next token, eq. (1), and is called EquiLM {cite:p}`basu2023equituning`:
+# equitune for the next token, eq. (1), and is called {term}`EquiLM` {cite:p}`basu2023equituning`:
 # ask the model about both branches, undo the swap in what it says of the second, take the
 # mean.
 
@@ -199,7 +199,7 @@ assert max(found["noise as it was", g] for g in (1, 2)) < 0.8
 # order of tokens, and the swap changes the order: the draw of a swapped word has to be
 # swapped with it.
 #
-# EquizeroLM is the other method of the paper:
+# {term}`EquizeroLM` is the other method of the paper:
 #
 # > "we use equizero using the regard scores as the proxy loss function, so as to maximize
 # > positivity in the generated texts, while guaranteeing group-theoretic fairness."

@@ -446,6 +446,46 @@ ax.set(xlabel="along the path", ylabel="answer")
 _ = ax.legend(fontsize=10)
 
 # %% [markdown]
+# How many offsets does it take? One number of offsets at a time:
+
+# %%
+from equinb.sliders import slider
+
+few = stretched(s[::2])
+answers = {
+    k: methods.answer(
+        eq.CanonicalLambda(
+            solid, open_frame, rotate, keep, log_lambda, methods.spread(k)
+        ),
+        few,
+    )[:, 0]
+    for k in range(1, 7)
+}
+
+
+# %%
+def draw(k):
+    y = answers[k]
+    ax = plt.figure().gca()
+    for half in (slice(0, 100), slice(100, 200)):
+        ax.plot(s[::2][half], y[half], "C0")
+    ax.set(xlabel="along the path", ylabel="answer")
+    return f"{k} offsets: at 1 the answer jumps by {abs(y[100] - y[99]):.2f}."
+
+
+# %%
+caption = "The answer along the same path, with so many offsets and lambda."
+slider(draw, answers, "offsets", caption)
+
+# %% tags=["hide-cell"]
+at_one = {k: float(abs(y[100] - y[99])) for k, y in answers.items()}
+assert at_one[6] < 0.01 and min(list(at_one.values())[:5]) > 3 * at_one[6]
+assert at_one[4] > at_one[3]
+
+# %% [markdown]
+# More offsets do not make the jump smaller one by one. It is gone when all six orders of
+# the axes are there.
+#
 # To tell a jump from a steep place, halve the step: the greatest change between
 # neighbours halves where the function is continuous, and stays where it jumps.
 

@@ -39,10 +39,15 @@ def pages(notebooks: Path, names: list[str]) -> str:
         path = notebooks / f"{name}.ipynb"
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
         total += runtime(cells)
-        day = spans(cells)[-1][1].date()
+        day = whole(spans(cells)[-1][1].date())
         link = f"[](../notebooks/{name}.ipynb)"
         lines.append(f"| {link} | {runtime(cells):.0f} | {day} |")
     return "\n".join([*lines, f"| all {len(names)} | {total:.0f} | |", ""])
+
+
+def whole(day: object) -> str:
+    """A date that no line breaks."""
+    return f"<time>{day}</time>"
 
 
 def stored() -> str:
@@ -54,7 +59,7 @@ def stored() -> str:
     for path in sorted(RESULTS.glob("*.csv")):
         rows, made = load_result(path.stem)
         state = state_of(findings[path.relative_to(ASSETS).as_posix()])
-        cells = [f"`{path.stem}`", f"{len(rows)}", state, made.date[:10]]
+        cells = [f"`{path.stem}`", f"{len(rows)}", state, whole(made.date[:10])]
         cells += [f"{made.age:.0f}", made.device, f"{made.wall_time:.0f}"]
         cells += [f"`{made.code_hash[:8]}`", f"`{made.command}`"]
         lines.append(f"| {' | '.join(cells)} |")

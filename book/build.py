@@ -27,7 +27,7 @@ from urllib.parse import urlsplit
 
 import reference
 import yaml
-from reference.times import runtime
+from reference.pages import runtime
 
 ROOT = Path(__file__).resolve().parent.parent
 RUN = ROOT / "_build" / "run" / "notebooks"
@@ -63,6 +63,10 @@ def executed(source: Path) -> bytes:
 
 def sources() -> Iterator[tuple[Path, bytes]]:
     """Yield every staged file: its path below the stage, and its content."""
+    # First the notebooks: all the rest reads them, and this says what is wrong.
+    pages = sorted((ROOT / "notebooks").glob("*.ipynb"))
+    made = {path.relative_to(ROOT): executed(path) for path in pages}
+    yield from made.items()
     for name in ("_config.yml", "_toc.yml", "docutils.conf"):
         yield Path(name), (ROOT / name).read_bytes()
     for path in sorted((ROOT / "book").rglob("*")):
@@ -73,8 +77,6 @@ def sources() -> Iterator[tuple[Path, bytes]]:
             yield path.relative_to(ROOT), path.read_bytes()
     for path, content in reference.files(RUN):
         yield Path("book") / path, content
-    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
-        yield path.relative_to(ROOT), executed(path)
 
 
 def stage() -> None:

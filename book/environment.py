@@ -23,19 +23,11 @@ def packages() -> dict[str, str]:
     return found
 
 
-def device() -> str:
-    """What the pages compute on."""
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
 if __name__ == "__main__":
     record = {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "cores": os.cpu_count(),
-        "device": device(),
         "packages": packages(),
     }
     print(json.dumps(record, indent=1))

@@ -2,8 +2,8 @@
 
     python book/execute.py ENVIRONMENT REPORTS JOBS NOTEBOOK [NOTEBOOK ...]
 
-So many at once as JOBS says, each with one thread. The executed copies go to `_build/run/notebooks`, with a record of what they ran on; the
-site is made from them.
+As many at once as JOBS says, one thread each. The executed copies go to
+`_build/run/notebooks`, with a record of what they ran on; the site is made from them.
 """
 
 import os

@@ -32,8 +32,8 @@ class RunOptions:
     """What every run can be told.
 
     Attributes:
-        preset: quick: in seconds, from shipped weights; small: everything real that
-            two cores can do; paper: the paper's own settings.
+        preset: quick: in seconds or minutes, from shipped weights; small: everything
+            real that two cores can do; paper: the paper's own settings.
         seeds: which seeds, such as 3 or 0-4 or 0,2,5.
         workers: how many jobs at once, one thread each.
         dask: the address of a Dask scheduler, such as tcp://127.0.0.1:8786; its workers

@@ -103,4 +103,4 @@ def _picture() -> str:
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.DOTALL)
     svg = re.sub(r"(\d+\.\d\d)\d+", r"\1", re.sub(r"\s*\n\s*", " ", svg))
-    return "data:image/svg+xml," + quote(svg, safe=" /:;=,.()'+-_!*&?@$~")
+    return "data:image/svg+xml," + quote(svg, safe=" /:;=,.()'+-_!*?@$~")

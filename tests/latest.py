@@ -20,6 +20,7 @@ import tempfile
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
+import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -63,8 +64,8 @@ def colab_environment(folder: Path) -> dict[str, str]:
     startup = folder / "profile_default" / "startup"
     startup.mkdir(parents=True)
     (startup / "colab.py").write_text(STUB, encoding="utf-8")
-    config = (ROOT / "_config.yml").read_text(encoding="utf-8")
-    (url,) = [line.split()[1] for line in config.splitlines() if "  url: " in line]
+    config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
+    url = config["repository"]["url"]
     return {
         **os.environ,
         "IPYTHONDIR": str(folder),

@@ -14,7 +14,7 @@ import yaml
 from reference import front, gallery, side_by_side, status
 
 ROOT = Path(__file__).resolve().parents[2]
-PLACE = re.compile(r"^% made here: (\S+)$", re.MULTILINE)
+PLACE = re.compile(r"^% made here:\s*(.*?)\s*$", re.MULTILINE)
 
 
 def parts(notebooks: Path) -> dict[str, Callable[[], str]]:
@@ -38,8 +38,16 @@ def parts(notebooks: Path) -> dict[str, Callable[[], str]]:
 
 
 def fill(text: str, notebooks: Path) -> str:
-    """A page with all that it asks for."""
+    """A page with all that it asks for.
+
+    Raises:
+        ValueError: if it asks for what is not made.
+    """
     made = parts(notebooks)
+    for name in PLACE.findall(text):
+        if name not in made:
+            known = ", ".join(made)
+            raise ValueError(f"Nothing is made here by the name {name!r}: {known}.")
     return PLACE.sub(lambda place: made[place[1]](), text)
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from equinb.lab import load_result, mean_interval
+from equinb.apps.beside import Rows, select
+from equinb.lab import mean_interval
+from reference.pages import cells, link, table
 
 #: The tag of the cell whose slider stands on the first page.
 TAG = "landing"
@@ -23,9 +24,10 @@ def landing(notebooks: Path) -> str:
     """
     found = []
     for path in sorted(notebooks.glob("*.ipynb")):
-        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+        for cell in cells(path):
             if TAG in cell["metadata"].get("tags", []):
-                found += [o["data"]["text/html"] for o in cell["outputs"]]
+                shown = [o.get("data", {}) for o in cell.get("outputs", [])]
+                found += [data["text/html"] for data in shown if "text/html" in data]
     if len(found) != 1:
         raise ValueError(
             f"One cell tagged {TAG!r} with one output is needed; {len(found)} found."
@@ -57,26 +59,19 @@ class Line:
     scale: float = 100
 
     def cells(self) -> list[str]:
-        """The mean over seeds of each method, and the half-width of its interval."""
-        rows = load_result(self.result).rows
-        for column, value in self.where.items():
-            rows = rows[rows[column].astype(str) == str(value)]
-        cells = []
-        for how in self.of:
-            if how is None:
-                cells.append("")
-                continue
-            mine = rows
-            for column, value in how.items():
-                mine = mine[mine[column].astype(str) == str(value)]
-            values = self.scale * mine[self.value]
-            if not len(values) or len(values) != mine["seed"].nunique():
-                raise ValueError(
-                    f"{self.result}, {how}: one row a seed is needed; {len(values)} "
-                    "found."
-                )
-            cells.append(told(values.to_list()))
-        return cells
+        """The mean over seeds of each method, and the half-width of its interval.
+
+        Raises:
+            ValueError: if a seed has several rows: a column was forgotten.
+        """
+        return ["" if how is None else told(self.seeds(how)) for how in self.of]
+
+    def seeds(self, how: Mapping[str, object]) -> list[float]:
+        """The value of each seed of one method."""
+        found = select(self.result, Rows(self.value, {**self.where, **how}))
+        if found["seed"].duplicated().any():
+            raise ValueError(f"{self.result}, {how}: one row a seed is needed.")
+        return (self.scale * found[self.value]).to_list()
 
 
 def told(values: list[float]) -> str:
@@ -123,7 +118,7 @@ LINES = (
             {"rule": "pretrained"},
             {"rule": "equitune", "cut": "logits"},
             {"rule": "equizero", "cut": "logits"},
-            {"rule": "lambda-equitune", "images": 7000.0, "cut": "logits"},
+            {"rule": "lambda-equitune", "images": 7000, "cut": "logits"},
             {"rule": "pretrained, upright"},
         ),
         "top1",
@@ -147,11 +142,11 @@ LINES = (
         {"task": "solids", "setting": "frozen", "spoil": "clean", "quarter": "all"},
         (
             {"method": "plain"},
-            {"method": "canonical", "k": 16.0},
-            {"method": "canonical-equizero", "k": 16.0},
+            {"method": "canonical", "k": 16},
+            {"method": "canonical-equizero", "k": 16},
             {
                 "method": "canonical-lambda",
-                "k": 16.0,
+                "k": 16,
                 "frame": "pca",
                 "offsets": "fixed",
             },
@@ -164,12 +159,8 @@ LINES = (
 
 def glance() -> str:
     """The table of results, as MyST text."""
-    head = ["accuracy in %", *COLUMNS]
-    lines = ["| " + " | ".join(head) + " |", "|:--|" + "--:|" * len(COLUMNS)]
-    for line in LINES:
-        name = f"[{line.task}](../notebooks/{line.page}.ipynb)"
-        lines.append("| " + " | ".join([name, *line.cells()]) + " |")
-    return "\n".join([*lines, ""])
+    rows = [[link(line.page, line.task), *line.cells()] for line in LINES]
+    return table(["accuracy in %", *COLUMNS], rows, COLUMNS)
 
 
 #: Words of prose and lines of code that are read in a minute.
@@ -199,19 +190,19 @@ PATHS = {
 
 
 def path(notebooks: Path) -> str:
-    """Rows of a table: an aim, the pages that lead there, and the minutes they take."""
-    lines = []
+    """The table of aims, the pages that lead there, and the minutes they take."""
+    rows = []
     for aim, names in PATHS.items():
-        links = ", ".join(f"[](../notebooks/{name}.ipynb)" for name in names)
+        links = ", ".join(map(link, names))
         time = sum(minutes(notebooks / f"{name}.ipynb") for name in names)
-        lines.append(f"| {aim} | {links} | {time:.0f} min |")
-    return "\n".join(lines)
+        rows.append([aim, links, f"{time:.0f} min"])
+    return table(["You want", "Read", "In all"], rows, ["In all"])
 
 
 def minutes(notebook: Path) -> float:
     """An estimate of the time that a page takes to read, its hidden cells left out."""
     total = 0.0
-    for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
+    for cell in cells(notebook):
         text = "".join(cell["source"])
         if cell["cell_type"] == "markdown":
             total += len(text.split()) / WORDS

@@ -6,22 +6,24 @@ records of the stored rows.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from equinb.lab import load_result
 from reference.items import DOWNLOADS, ITEMS, Item, item_of, not_run
+from reference.pages import cells, link
 from reference.side_by_side import anchor, known_items, title
 from reference.thumbnails import slim
 
 
+@cache
 def figures(notebooks: Path) -> dict[str, tuple[str, dict[str, Any]]]:
     """The drawings of executed notebooks by their names, each with its metadata."""
     found = {}
     for path in sorted(notebooks.glob("*.ipynb")):
-        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+        for cell in cells(path):
             options = cell["metadata"].get("mystnb", {})
             for output in cell.get("outputs", []):
                 drawing = output.get("data", {}).get("image/svg+xml")
@@ -30,29 +32,39 @@ def figures(notebooks: Path) -> dict[str, tuple[str, dict[str, Any]]]:
     return found
 
 
+def figure(notebooks: Path, name: str) -> tuple[str, dict[str, Any]]:
+    """A drawing and its metadata.
+
+    Raises:
+        ValueError: if no executed page has it.
+    """
+    drawn = figures(notebooks)
+    if name not in drawn:
+        raise ValueError(f"No executed page has the figure {name!r} of the gallery.")
+    return drawn[name]
+
+
 def thumbnails(notebooks: Path) -> Iterator[tuple[str, bytes]]:
     """Yield the name and content of every picture of the gallery."""
-    drawn = figures(notebooks)
     for name in sorted({item.figure for item in ITEMS if item.figure}):
-        yield f"{name}.svg", slim(drawn[name][0])
+        yield f"{name}.svg", slim(figure(notebooks, name)[0])
 
 
 def gallery(notebooks: Path) -> str:
     """A card an item, as MyST text."""
-    drawn = figures(notebooks)
     cards = {"Figures": "", "Tables": ""}
     for item in ITEMS:
         kind = "Tables" if item.name.startswith("Table") else "Figures"
-        cards[kind] += card(item, drawn.get(item.figure, ("", {}))[1])
+        cards[kind] += card(item, notebooks)
     grid = "## {}\n\n:::::{{grid}} 1 2 2 2\n:gutter: 3\n\n{}:::::\n"
     return "\n".join(grid.format(kind, text) for kind, text in cards.items())
 
 
-def card(item: Item, options: dict[str, Any]) -> str:
+def card(item: Item, notebooks: Path) -> str:
     """What a reader sees of an item."""
     lines = [f"::::{{grid-item-card}} {item.name}", ""]
     if item.figure:
-        image = options["image"]
+        image = figure(notebooks, item.figure)[1]["image"]
         photo = "photo" in image.get("classes", "").split()
         lines += [
             f":::{{image}} thumbnails/{item.figure}.svg",
@@ -63,9 +75,8 @@ def card(item: Item, options: dict[str, Any]) -> str:
         ]
     lines += [f"{{bdg-secondary}}`{item.state}`", "", item.shows, ""]
     if item.page:
-        page = f"[](../notebooks/{item.page}.ipynb)"
-        figure = f"{{numref}}`{item.figure}` of " if item.figure else ""
-        lines += [f"**Here:** {figure}{page}", ""]
+        drawing = f"{{numref}}`{item.figure}` of " if item.figure else ""
+        lines += [f"**Here:** {drawing}{link(item.page)}", ""]
     commands = [f"`{load_result(name).provenance.command}`" for name in item.results]
     if commands:
         lines += [f"**Rows:** {', '.join(commands)}", ""]

@@ -128,14 +128,20 @@ ITEMS = (
     ),
     Item("Table 4", "It stands in an appendix that could not be had.", MISSING),
     *(
-        Item(f"Table {n}", "Sample texts, as in Table 3.", OTHER, REGARD, "", rows)
-        for n, rows in enumerate([("text-small",)] * 3, start=5)
+        Item(
+            f"Table {n}",
+            "Sample texts, as in Table 3.",
+            *(OTHER, REGARD, "", ("text-small",)),
+        )
+        for n in (5, 6, 7)
     ),
-    Item(
-        "Table 8", "GRUs on SCAN, zero-shot.", REPRODUCED, TABLES, "", ("scan-paper",)
-    ),
-    Item(
-        "Table 9", "RNNs on SCAN, zero-shot.", REPRODUCED, TABLES, "", ("scan-paper",)
+    *(
+        Item(
+            f"Table {n}",
+            f"{kind} on SCAN, zero-shot.",
+            *(REPRODUCED, TABLES, "", ("scan-paper",)),
+        )
+        for n, kind in ((8, "GRUs"), (9, "RNNs"))
     ),
     *(
         Item(

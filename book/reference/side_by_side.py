@@ -11,11 +11,15 @@ import pandas as pd
 from equinb.apps.beside import beside
 from equinb.lab import load_result
 from reference.items import DOWNLOADS, item_of, not_run
+from reference.pages import link
+from reference.pages import table as pipes
 
 #: How many digits of ours are shown, by metric; those of the paper are as printed.
 DIGITS = {"time_s": 2, "memory_mb": 0, "top1": 1, "val_acc": 1, "test_acc": 1}
 SHARE = 3
 PLACE = ["dataset", "transform", "model", "method", "step", "metric"]
+#: Columns that hold words; the others hold numbers.
+WORDS = {"dataset", "transform", "model there", "method", "metric", "model here"}
 
 
 @cache
@@ -53,10 +57,10 @@ def as_csv() -> bytes:
 def summary() -> str:
     """How many values there are, and what they stand beside."""
     count = table()["apart"].where(table()["result"].notna(), "no counterpart")
-    lines = ["| what differs here | values |", "|:--|--:|"]
-    for apart, number in count.value_counts().items():
-        lines.append(f"| {apart or 'nothing that is known'} | {number} |")
-    return "\n".join([*lines, f"| all | {len(count)} |", ""])
+    found = count.value_counts().items()
+    rows = [[apart or "nothing that is known", number] for apart, number in found]
+    rows.append(["all", len(count)])
+    return pipes(["what differs here", "values"], rows, ["values"])
 
 
 def sections() -> str:
@@ -79,15 +83,12 @@ def section(known: str) -> str:
     lines = [f"({anchor(known)})=", f"## {title(known)}", "", apart, ""]
     lines += [f"- Paper: {', '.join(same)}; {'; '.join(mine['source'].unique())}."]
     data = ", ".join(there["data here"].unique())
-    lines += [f"- Here: {data}; rows of {results}.", f"- Chapter: {chapter(item.page)}"]
+    lines += [f"- Here: {data}; rows of {results}.", f"- Chapter: {link(item.page)}"]
     lines += [f"- Not run: `{command}`; {DOWNLOADS}." for command in not_run(item)]
     lines += [f"- Note: {note}." for note in mine["note"].dropna().unique()]
-    return "\n".join([*lines, "", pipes(rows(mine, constant)), ""])
-
-
-def chapter(page: str) -> str:
-    """A link to a notebook, by its title."""
-    return f"[](../notebooks/{page}.ipynb)"
+    shown = rows(mine, constant)
+    right = set(shown) - WORDS
+    return "\n".join([*lines, "", pipes(list(shown), shown.to_numpy(), right)])
 
 
 def words(apart: str) -> str:
@@ -125,11 +126,3 @@ def interval(row: dict[str, Any]) -> str:
     """The interval of one of our means."""
     low = number(row, "low")
     return low and f"{low} to {number(row, 'high')}"
-
-
-def pipes(shown: pd.DataFrame) -> str:
-    """A table in Markdown; numbers to the right."""
-    left = {"dataset", "transform", "model there", "method", "metric", "model here"}
-    rule = [":--" if column in left else "--:" for column in shown]
-    lines = [shown.columns.tolist(), rule, *shown.astype(str).to_numpy().tolist()]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

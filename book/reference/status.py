@@ -12,7 +12,7 @@ from equinb.lab.command import command_of
 from equinb.lab.files import ASSETS
 from equinb.lab.provenance import now
 from equinb.lab.results import RESULTS
-from reference.times import runtime, spans
+from reference.pages import cells, link, runtime, spans, table
 
 ENVIRONMENT = "environment.json"
 
@@ -20,29 +20,24 @@ ENVIRONMENT = "environment.json"
 def machine(notebooks: Path) -> str:
     """What the pages ran on, from the record of their execution."""
     made = json.loads((notebooks / ENVIRONMENT).read_text(encoding="utf-8"))
-    packages = made["packages"]
-    pairs = [f"| {name} | {version} |" for name, version in sorted(packages.items())]
-    lines = [
-        f"Device: {made['device']}. System: {made['system']}, {made['cores']} cores. "
-        f"Python {made['python']}. Site made on {now()[:10]}.",
-        "",
-        *("| package | version |", "|:--|:--|", *pairs, ""),
-    ]
-    return "\n".join(lines)
+    where = (
+        f"Computed on a CPU. System: {made['system']}, {made['cores']} cores. "
+        f"Python {made['python']}. Site made on {now()[:10]}."
+    )
+    packages = table(["package", "version"], sorted(made["packages"].items()))
+    return f"{where}\n\n{packages}"
 
 
 def pages(notebooks: Path, names: list[str]) -> str:
     """The measured time of every page, in the order of the book."""
-    lines = ["| page | seconds | executed |", "|:--|--:|:--|"]
-    total = 0.0
+    rows, total = [], 0.0
     for name in names:
-        path = notebooks / f"{name}.ipynb"
-        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-        total += runtime(cells)
-        day = whole(spans(cells)[-1][1].date())
-        link = f"[](../notebooks/{name}.ipynb)"
-        lines.append(f"| {link} | {runtime(cells):.0f} | {day} |")
-    return "\n".join([*lines, f"| all {len(names)} | {total:.0f} | |", ""])
+        code = cells(notebooks / f"{name}.ipynb")
+        total += runtime(code)
+        day = whole(spans(code)[-1][1].date())
+        rows.append([link(name), f"{runtime(code):.0f}", day])
+    rows.append([f"all {len(names)}", f"{total:.0f}", ""])
+    return table(["page", "seconds", "executed"], rows, ["seconds"])
 
 
 def whole(day: object) -> str:
@@ -54,20 +49,18 @@ def stored() -> str:
     """Every stored result: its age, what made it, and whether it would again."""
     findings = {finding.name: finding for finding in verify()}
     head = ["result", "rows", "state", "made", "days", "device", "seconds", "code"]
-    lines = ["| " + " | ".join([*head, "command"]) + " |"]
-    lines.append("|:--|--:|:--|:--|--:|:--|--:|:--|:--|")
+    lines = []
     for path in sorted(RESULTS.glob("*.csv")):
         rows, made = load_result(path.stem)
         state = state_of(findings[path.relative_to(ASSETS).as_posix()])
-        cells = [f"`{path.stem}`", f"{len(rows)}", state, whole(made.date[:10])]
-        cells += [f"{made.age:.0f}", made.device, f"{made.wall_time:.0f}"]
-        cells += [f"`{made.code_hash[:8]}`", f"`{made.command}`"]
-        lines.append(f"| {' | '.join(cells)} |")
+        line = [f"`{path.stem}`", len(rows), state, whole(made.date[:10])]
+        line += [f"{made.age:.0f}", made.device, f"{made.wall_time:.0f}"]
+        lines.append([*line, f"`{made.code_hash[:8]}`", f"`{made.command}`"])
     weights = [f for name, f in findings.items() if not name.startswith(RESULTS.name)]
     wrong = [f for f in weights if not f.ok]
     text = f"Files of weights: {len(weights)}, {len(weights) - len(wrong)} as listed."
-    lines += ["", text, *(f"- {f.name}: {f.note}" for f in wrong), ""]
-    return "\n".join(lines)
+    shown = table([*head, "command"], lines, ["rows", "days", "seconds"])
+    return "\n".join([shown, text, *(f"- {f.name}: {f.note}" for f in wrong), ""])
 
 
 def state_of(finding: Finding) -> str:
@@ -76,10 +69,8 @@ def state_of(finding: Finding) -> str:
 
 
 def unrun() -> str:
-    """Every preset without stored rows, but for those that run in seconds."""
-    lines = ["| experiment | preset | what it runs | command |", "|:--|:--|:--|:--|"]
-    lines += [f"| {' | '.join(row)} |" for row in _unrun()]
-    return "\n".join([*lines, ""])
+    """Every preset without stored rows, but for the quick ones."""
+    return table(["experiment", "preset", "what it runs", "command"], _unrun())
 
 
 def _unrun() -> Iterator[tuple[str, ...]]:

@@ -114,14 +114,29 @@ def seeds_of(result: str, rows: Rows) -> pd.Series[float]:
         >>> seeds_of("costs-paper", rows).index.tolist()
         [0]
     """
+    found = select(result, rows).groupby("seed")[rows.value]
+    mean: pd.Series[float] = rows.scale * found.mean()
+    return mean
+
+
+def select(result: str, rows: Rows) -> pd.DataFrame:
+    """The rows themselves, with all their columns.
+
+    Raises:
+        LookupError: if there are no such rows.
+
+    Example:
+        >>> where = {"model": "RN50", "method": "equitune", "batch": 32}
+        >>> select("costs-paper", Rows("time_s", where))["way"].unique().tolist()
+        ['float32', 'bfloat16, compiled']
+    """
     table = _stored(result)
     for column, wanted in rows.where.items():
         several = wanted if isinstance(wanted, tuple) else (wanted,)
         table = table[table[column].isin(several)]
     if table.empty:
         raise LookupError(f"{result} has no rows with {dict(rows.where)}.")
-    mean: pd.Series[float] = rows.scale * table.groupby("seed")[rows.value].mean()
-    return mean
+    return table
 
 
 @cache
@@ -133,22 +148,22 @@ def _row(value: Mapping[Any, Any]) -> dict[str, Any]:
     found = answer(value)
     if isinstance(found, str):
         return {"apart": found}
+    values = seeds_of(found.result, found.defined)
     row = {
         "result": found.result,
         "model here": found.model,
         "data here": found.data,
         "apart": found.apart,
-        "seeds": len(seeds_of(found.result, found.defined)),
-        **_numbers(found.result, found.defined),
+        "seeds": len(values),
+        **_numbers(values),
     }
     if found.published:
-        numbers = _numbers(found.result, found.published)
+        numbers = _numbers(seeds_of(found.result, found.published))
         row |= {f"{name}, published": number for name, number in numbers.items()}
     return row
 
 
-def _numbers(result: str, rows: Rows) -> dict[str, float]:
-    values = seeds_of(result, rows)
+def _numbers(values: pd.Series[float]) -> dict[str, float]:
     if len(values) == 1:
         return {"mean": values.iloc[0]}
     return dict(zip(ANSWER, mean_interval(values), strict=True))

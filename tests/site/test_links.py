@@ -9,24 +9,13 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
-import yaml
-from book_pages import ROOT, SITE, toc_pages
-from bs4 import BeautifulSoup
+from book_pages import CONFIG, ROOT, SITE, soup, toc_pages
 
 REPOSITORY = "https://github.com/equinb/equinb"
 COLAB = "https://colab.research.google.com/github/equinb/equinb/blob/main/"
 
 # The page for missing addresses is served at any depth: its links start here.
-ROOTED = urlsplit(
-    yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["html"][
-        "baseurl"
-    ]
-).path
-
-
-@cache
-def soup(path: Path) -> BeautifulSoup:
-    return BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+ROOTED = urlsplit(CONFIG["html"]["baseurl"]).path
 
 
 @cache
@@ -114,12 +103,14 @@ def test_colab_button_points_at_a_real_notebook(name: str, site: Path) -> None:
     assert (ROOT / f"{name}.ipynb").is_file()
 
 
-def test_the_repository_is_named_in_one_place() -> None:
-    config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
-    assert config["repository"]["url"] == REPOSITORY
+def test_no_prose_page_names_the_repository() -> None:
+    assert CONFIG["repository"]["url"] == REPOSITORY
     prose = [*(ROOT / "book").rglob("*.md"), *(ROOT / "book").rglob("*.py")]
     assert [p.name for p in prose if "github.com/equinb" in p.read_text()] == []
-    assert config["sphinx"]["config"]["suppress_warnings"] == []
+
+
+def test_no_warning_of_the_build_is_suppressed() -> None:
+    assert CONFIG["sphinx"]["config"]["suppress_warnings"] == []
 
 
 def test_no_page_asks_for_another_host(site: Path) -> None:

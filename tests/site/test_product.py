@@ -8,38 +8,24 @@ from statistics import median
 from urllib.parse import unquote, urlsplit
 
 import pytest
-import yaml
-from book_pages import ROOT, toc_pages
-from bs4 import BeautifulSoup
+from book_pages import CONFIG, soup, toc_pages, weight
 from playwright.sync_api import BrowserContext
 
 PAGES = toc_pages()
 #: Bytes of a page with its pictures, without the theme.
 WEIGHT = 1.5e6
-CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
 BASE = CONFIG["html"]["baseurl"]
 
 
-def soup(site: Path, name: str) -> BeautifulSoup:
-    """The parsed page."""
-    return BeautifulSoup((site / f"{name}.html").read_text("utf-8"), "html.parser")
-
-
 def test_the_median_page_is_light(site: Path) -> None:
-    weights = {}
-    for name in PAGES:
-        page = site / f"{name}.html"
-        sources = {str(i["src"]) for i in soup(site, name).select(".bd-article img")}
-        files = {s for s in sources if not s.startswith("data:")}
-        pictures = [page.parent / unquote(urlsplit(file).path) for file in files]
-        weights[name] = sum(p.stat().st_size for p in [page, *pictures])
+    weights = {name: weight(site / f"{name}.html") for name in PAGES}
     assert median(weights.values()) <= WEIGHT, weights
     assert max(weights.values()) <= 4 * WEIGHT, weights
 
 
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_has_a_preview_and_lazy_pictures(name: str, site: Path) -> None:
-    page = soup(site, name)
+    page = soup(site / f"{name}.html")
     told = {
         str(m["property"]): str(m["content"])
         for m in page.select("meta[property^='og:']")
@@ -92,7 +78,7 @@ def test_printed_a_page_is_its_article_with_solutions_open(
 def test_search_finds_the_terms_of_the_glossary(
     site: Path, address: str, contexts: dict[tuple[str, str], BrowserContext]
 ) -> None:
-    found = soup(site, "book/glossary").select("dl.glossary dt")
+    found = soup(site / "book/glossary.html").select("dl.glossary dt")
     terms = [term.get_text().removesuffix("#").strip() for term in found]
     assert len(terms) > 30
     page = contexts["light", "wide"].new_page()

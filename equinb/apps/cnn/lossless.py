@@ -9,7 +9,7 @@ tell which way is up. These rows say what is left of `cnn` without it.
 from __future__ import annotations
 
 from equinb.apps.cnn.experiment import EXPERIMENT as CNN
-from equinb.apps.cnn.experiment import CnnOptions, jobs, work
+from equinb.apps.cnn.experiment import CnnOptions, jobs, reads, work
 from equinb.apps.cnn.probing import Probing
 from equinb.apps.cnn.public import TASK
 from equinb.lab import Experiment
@@ -29,4 +29,5 @@ EXPERIMENT = Experiment(
     keys=CNN.keys,
     value=CNN.value,
     packages=CNN.packages,
+    reads=reads,
 )

@@ -121,6 +121,8 @@ def methods(
 ) -> dict[str, Method]:
     """The methods of a way to compute, all with the same texts and the same lambda.
 
+    It seeds the global generator of torch.
+
     Args:
         clip: prepared, on the device; its tower is compiled here, if it is to be.
         device: where it is.

@@ -38,7 +38,7 @@ def matrix_rate(device: str, dtype: torch.dtype, side: int | None = None) -> flo
 
 
 def card(device: str) -> str:
-    """What a device is called; no machine has that name."""
+    """The model of a device, such as "NVIDIA H200"; it names no machine."""
     if torch.device(device).type == "cuda":
         return str(torch.cuda.get_device_name())
     return f"{device.upper()}, {torch.get_num_threads()} threads"

@@ -43,7 +43,16 @@ def operations(function: Callable[[Tensor], Any], x: Tensor) -> int:
 
 @torch.no_grad()
 def seconds(function: TensorMap, x: Tensor, times: int = 2) -> float:
-    """The least time of some calls, in seconds, after one that is not timed."""
+    """The least time of some calls on a CPU, after one that is not timed.
+
+    Args:
+        function: what is called.
+        x: with what; not on a GPU, which would not be waited for.
+        times: how many calls are timed.
+
+    Returns:
+        Seconds.
+    """
     function(x)
     found = []
     for _ in range(times):

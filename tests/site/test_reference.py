@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import reference
 from book_pages import soup, toc_pages, weight
 from bs4 import Tag
 
@@ -39,6 +40,13 @@ def tables(part: Tag) -> list[list[list[str]]]:
 def cards(site: Path) -> dict[str, Tag]:
     found = article(site, "book/gallery").select(".sd-card")
     return {c.select_one(".sd-card-title").get_text().strip(): c for c in found}
+
+
+def test_a_request_that_nothing_answers_is_told(site: Path) -> None:
+    made = reference.fill("a\n% made here: unrun \nb", site)
+    assert "| experiment | preset |" in made
+    with pytest.raises(ValueError, match="'glanse'.*: landing, glance, path"):
+        reference.fill("% made here: glanse", site)
 
 
 # --- gallery ----------------------------------------------------------------------

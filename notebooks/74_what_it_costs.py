@@ -45,6 +45,8 @@ from equinb import lab
 from equinb.apps import clip
 
 # %% tags=["hide-cell"]
+import matplotlib.pyplot as plt
+
 from equinb import plots
 
 plots.use_style()
@@ -125,7 +127,7 @@ assert 1000 * one_view < one_pass
 # worth of work an image.
 
 # %%
-from equinb.apps.costs.methods import CHUNKS, FAST, FLOAT32
+from equinb.apps.costs.methods import CHUNKS, FAST, FLOAT32, KEEPING
 from equinb.apps.costs.methods import LOOP, TTACH, WAYS, methods, prepare
 
 by_name = methods(prepare(model, WAYS[FLOAT32]), "cpu")
@@ -307,17 +309,104 @@ assert (twice > 1.9 * weights.loc["equitune"]).all()
 # %% [markdown]
 # One pass over all views holds the tensors of all views. A loop, or chunks of eight views,
 # hold a part of them; $\lambda$ holds what equitune holds; a second encoder holds its
-# weights twice. Chunks as small as these are slow on a GPU; on a CPU they are not.
+# weights twice. Chunks as small as these are slow on a GPU: how is it on a CPU?
 #
-# So, in one sentence a case: on a GPU and with few images, one pass, since a small batch
-# leaves most of the card idle. On a CPU, or where memory is short, `chunk`: the same
-# function, equal to rounding, with any weighting. A second encoder never.
+# ## On a CPU
+#
+# The same on one thread, six rounds, in batches of 4 and of 32. The other core had other
+# work, so single times are uneven, and the intervals of six rounds are as wide as their
+# range. Milliseconds an image:
+
+# %%
+cpu, made = lab.load_result("costs-small-2a4a7b")
+print(made)
+
+# %%
+slow = cpu.pivot(index=[*at, "round"], columns="method", values="time_s")
+slow = slow[cpu["method"].unique()] / 10  # ms an image
+usual = slow.loc[[FLOAT32]]
+usual.groupby(at).median().loc[FLOAT32].T.round(0).astype(int)
+
+# %% [markdown]
+# In units of $|G|$ plain passes, as above, on both devices:
+
+# %%
+HOW = {"equitune": "one pass", LOOP: "a loop", CHUNKS: "chunks of 8"}
+both = {"H200": quick.loc[[FLOAT32]], "CPU": usual}
+many = {
+    device: over(times[list(HOW)], 4 * times["pretrained"])
+    for device, times in both.items()
+}
+many = pd.concat(many).droplevel(1)
+many.index.names = ["device", "model", "batch", "method"]
+many["median"].unstack().rename(columns=HOW)[list(HOW.values())].round(2)
+
+# %% mystnb={"figure": {"name": "fig-costs-ways", "caption": "Equitune in three ways over as many plain passes as there are views, in float32: medians of rounds with 95 per cent intervals. On the right of the line it costs more than the passes themselves."}, "image": {"alt": "Two panels, RN50 and ViT-B/32. On the H200 one pass and the loop are at or below one, chunks of eight far above. On the CPU one pass is above the loop in most rows, and chunks are near the loop or below it."}} tags=["hide-input"]
+LOOKS = {"equitune": "s", LOOP: "o", CHUNKS: "v"}
+_, axes = plt.subplots(1, 2, figsize=(6, 2.8), sharey=True)
+for ax, (model, mine) in zip(axes, many.groupby("model")):
+    mine = mine.droplevel("model")
+    rows = mine.index.droplevel("method").unique()[::-1]
+    for place, (method, label) in enumerate(HOW.items()):
+        dots = mine.xs(method, level="method").loc[rows]
+        y = [n - 0.2 * (place - 1) for n in range(len(rows))]
+        bars = abs(dots[["low", "high"]].sub(dots["median"], axis=0)).T
+        shown = dots["median"], y
+        ax.errorbar(*shown, xerr=bars, fmt=LOOKS[method], ms=5, label=label)
+    ax.axvline(1, color="0.5", lw=1)
+    ax.set(xscale="log", title=model, xlabel="over 4 plain passes")
+    ax.set_xticks([0.5, 1, 2, 5], ["0.5", "1", "2", "5"])
+    ax.minorticks_off()
+axes[0].set_yticks(range(len(rows)), [f"{d}, {b}" for d, b in rows])
+_ = axes[1].legend(fontsize=9)
+
+# %% tags=["hide-cell"]
+middle = many["median"].unstack()
+here, there = middle.loc["CPU"], middle.loc["H200"]
+assert (there[CHUNKS] > 1.5).all() and (there["equitune"] < 1).all()
+assert (
+    here[LOOP].between(0.8, 1.1).all()
+    and (here["equitune"] > here[LOOP]).sum() >= 3
+)
+assert here[CHUNKS].max() < 1.2 and here[CHUNKS]["RN50", 32] < 0.8
+
+# %% [markdown]
+# On a CPU one pass over all views is dearer than a loop for RN50, and for the transformer in
+# the larger batch. `chunk` with the number of images makes it a loop, which is what `ttach`
+# does; a smaller chunk can be faster still.
+#
+# Why is it dearer? The operations are the same. What differs are the tensors: a layer of
+# RN50 makes hundreds of megabytes for 128 views. The C library asks the system for so large
+# a piece, and gives it back as soon as it is free; the next layer gets it anew, and the
+# system clears every page of it. Told to keep what it has had (`equinb.apps.costs.memory`),
+# it does not. One pass in units of the loop, both ways (the two were measured one after the
+# other, so only ratios within a round are worth comparing):
+
+# %%
+kept = over(slow[["equitune"]], slow[LOOP]).droplevel(3)
+kept = kept.unstack(0).swaplevel(axis=1).sort_index(axis=1)
+kept.round(2)
+
+# %% tags=["hide-cell"]
+middle = kept.xs("median", axis=1, level=1)
+assert (middle[KEEPING] < middle[FLOAT32]).all()
+assert middle[KEEPING]["RN50", 32] < 1.05
+
+# %% [markdown]
+# All four medians fall, RN50's in large batches to that of the loop; the intervals of so few
+# rounds overlap. Outside of this experiment two variables of the environment do it,
+# `MALLOC_MMAP_MAX_=0` and `MALLOC_TRIM_THRESHOLD_=-1`, for the library of GNU, at the price
+# of memory that other processes do not get back.
+#
+# So, in one sentence a case: on a GPU one pass, since a small batch leaves most of the card
+# idle. On a CPU, or where memory is short, `chunk`: the same function, equal to rounding,
+# with any weighting. A second encoder never.
 #
 # ## Paper and here
 #
 # | | paper | here |
 # | --- | --- | --- |
-# | device | A100 | one H200, stored; one thread of a CPU, live |
+# | device | A100 | one H200, stored; one thread of a CPU, stored and live |
 # | timed | the loop over the test set, reading included [code] | views, tower, weights and answers |
 # | images | CIFAR100 | random pixels of the same size |
 # | $\lambda$ reads | a second encoder's features [code] | the features that are there |
@@ -343,8 +432,8 @@ assert (twice > 1.9 * weights.loc["equitune"]).all()
 # - Calls in turn, ratios within a round and their median give a number that holds.
 # - In the paper's Table 1 $\lambda$ costs half as much again; from features that are there
 #   it does not, and a second encoder explains the difference.
-# - On a GPU that is kept busy, all views in one pass cost a little less than a pass each,
-#   and hold all their tensors at once; chunks hold less.
+# - On a GPU all views go in one pass, which costs a little less than a pass each and holds
+#   more; on a CPU a loop or chunks cost no more, often less, and hold less.
 #
 # ## Exercises
 #

@@ -114,7 +114,7 @@ ITEMS = (
     Item(
         "Table 1",
         "Time and memory of the three methods. Here on another device.",
-        *(REPRODUCED, "74_what_it_costs", "", ("costs-paper",)),
+        *(REPRODUCED, "74_what_it_costs", "", ("costs-paper", "costs-small-2a4a7b")),
     ),
     Item(
         "Table 2",

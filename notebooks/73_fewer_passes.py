@@ -346,11 +346,12 @@ pd.Series(errors, name="error").map("{:.0e}".format).to_frame()
 # - *by labels*: by those weights and how much each view has to do with the right answer.
 #
 # Full $\lambda$-equitune, learned from labels on the features of all views, is what they are
-# compared with. The stored rows are of printed signs and digits under quarter turns; with
-# photographs and mirrors (`--preset small`) the experiment has *not been run here*.
+# compared with. Four models read printed signs or digits, one reads photographs. These are
+# from a set that was never compressed: the traces of compression would tell a router which
+# way is up. (An AlexNet of photographs, also in the preset, was *not run here*.)
 
 # %%
-rows, made = lab.load_result("fewer-quick")
+rows, made = lab.load_result("fewer-small-c3c79e")
 print(made)
 
 # %%
@@ -501,16 +502,17 @@ for (model, taught), (mean, low, _) in turns.iterrows():
 
 # %% tags=["hide-cell"]
 oriented = turns.xs("routed, upright", level="method")
-assert (oriented["mean"] >= -1).all() and len(oriented) == 4
-assert oriented.index[oriented["low"] < -1].tolist() == ["clip/glyph-resnet"]
+photographs = oriented.index.str.contains("tiny")
+assert len(oriented) == 5 and photographs.sum() == 1
+assert (oriented["low"][~photographs] > 0).all()
+assert (oriented["mean"][photographs] < -2).all()
 
 # %% [markdown]
-# (That is for routers taught by upright images; the table has the others.) On three models
-# of four the goal is met clear of the seeds, by less than a third of the passes, and with
-# *more* accuracy than full $\lambda$-equitune has. On the CLIP with a ResNet it is met by the
-# mean, and three seeds do not decide it.
+# (That is for routers taught by upright images; the table has the others.) On all four models
+# of signs and digits the goal is met clear of the seeds, by less than a third of the passes,
+# and with *more* accuracy than full $\lambda$-equitune has. On photographs it is missed.
 #
-# Other routers miss, and for two reasons. Either their weights are not good: then even *all*
+# Routers miss for two reasons. Either their weights are not good: then even *all*
 # views, under these weights, are behind. Or they are, but one view is too few: then all views
 # are level, and $k = 1$ is behind them. The rows tell these apart:
 
@@ -536,21 +538,46 @@ few, weak = (
     reasons.loc[model, "routed, distilled"]
     for model in ("cnn/glyph-resnet", "clip/glyph-resnet")
 )
-assert few.iloc[0] > 1 and few.iloc[1] < -3 and weak.iloc[0] < -3
+assert few.iloc[0] > 1 and few.iloc[1] < -3 and weak.iloc[0] < -2
 
 # %% tags=["hide-cell"]
-is_upright = reasons.index.get_level_values("method") == "routed, upright"
-assert (reasons["left out by one"] < 0.06).tolist() == is_upright.tolist()
-assert reasons["then one view"][is_upright].abs().max() < 0.6
+sure = reasons.xs("routed, upright", level="method")
+others = reasons.drop(index="routed, upright", level="method")
+photos = sure.index.str.contains("tiny")
+unsure = sure["left out by one"]
+assert unsure[~photos].max() < 0.06 < unsure[photos].min()
+assert others["left out by one"].min() > unsure[~photos].max()
+assert sure["then one view"][~photos].abs().max() < 0.6
+assert (sure["all views, its weights"][photos] < -2).all()
 
 # %% [markdown]
 # The distilled router of the CNN with a ResNet is a case of the second: ahead with all views,
 # behind with one. That of the CLIP with a ResNet is a case of the first.
 #
 # *Left out by one* is $d$, and it needs no label: it says how unsure the router is. For the
-# routers taught by upright images it is small on all four models, and one view is within a
-# fraction of a point of all. The others have learned weights that are less decided than the
-# question which way is up. There the certificate is a warning before the first pass.
+# routers of signs taught by upright images it is small, and one view is within a fraction of
+# a point of all. The others have learned weights that are less decided than the question
+# which way is up. There the certificate is a warning before the first pass.
+#
+# Photographs are a case of the first reason: all views, under the router's weights, are
+# behind already. Without the traces of compression, which way is up is a question of what is
+# to be seen. That takes a network of some size, such as the one that the router is to spare.
+#
+# *Eight views.* The same for turns and mirrors together, at no more than 1.3 passes:
+
+# %%
+eight = verdict.xs("D4", level="group")
+eight.round(1)
+
+# %% tags=["hide-cell"]
+oriented = eight.xs("routed, upright", level="method")
+photographs = oriented.index.str.contains("tiny")
+assert (oriented["mean"][~photographs] > 0).all()
+assert (oriented["mean"][photographs] < -2).all()
+
+# %% [markdown]
+# On signs and digits the routers taught by upright images are ahead of full
+# $\lambda$-equitune again, by a sixth of its passes; on photographs they are behind.
 #
 # *And time?* Passes are what grows with the model; on these small ones the rest shows as
 # well. Operations and wall time of the `upright` router's answers, in those of a plain pass:
@@ -600,8 +627,8 @@ taught[["cost", "counted", "time"]].round(2)
 #   views as that needs.
 # - From $k = 1$ to $k = |G|$ the cost grows by a pass a view. Routers that know which way is
 #   up gain next to nothing by it, others up to several points.
-# - On signs and digits one view, at little more than one pass, is within a point of full
-#   $\lambda$-equitune or ahead of it; on one of four models the seeds do not decide.
+# - On signs and digits one view, at little more than one pass, is ahead of full
+#   $\lambda$-equitune. On photographs a small router does not know which way is up.
 #
 # ## Exercises
 #

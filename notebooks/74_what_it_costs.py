@@ -106,8 +106,8 @@ tower_alone = took["pass them through the tower"]
 assert took.sum() < 1.1 * tower_alone
 
 # %% [markdown]
-# The views are free, and so is $\lambda$, since the features that it reads are there. In
-# operations, which no clock disturbs:
+# The views cost next to nothing, and so does $\lambda$, since the features that it reads are
+# there. In operations, which no clock disturbs:
 
 # %%
 from equinb.apps.fewer.cost import operations
@@ -157,8 +157,9 @@ assert multiples.drop("pretrained").between(2, 8).all()
 #
 # The paper timed three methods on the test set of CIFAR100, ten thousand images in
 # batches of 32, on an A100. Ours on an H200, stored: the same architectures with random
-# weights, the same batches, in float32 (of which convolutions there read fewer digits, as
-# they do by default).
+# weights, the same batches, in float32 (convolutions in TF32, torch's default on this card).
+# One batch was timed, in rounds of two calls: the seconds are *scaled* to ten thousand
+# images.
 
 # %%
 gpu, made = lab.load_result("costs-paper")
@@ -179,7 +180,7 @@ table = table[ours.columns].sort_index(level=["metric", "model"])
 table.round(1).astype(object).fillna("-")
 
 # %% [markdown]
-# The seconds must not be compared: another card, and not the same thing timed. The
+# The seconds cannot be compared: another card, and not the same thing timed. The
 # published loop also reads and prepares its images [code], which the paper had no reason
 # to leave out, as it compares methods; ours finds them on the device. What can be compared
 # is the ratio to equitune in the same row:
@@ -204,13 +205,13 @@ assert (memory_ratio["paper, A100"] > 1.05).all()
 # $\lambda$ [code], and the column with a second encoder shows what that costs. The paper's
 # ratio is below ours of that column, as it would be if a part of its times is the same for
 # all methods. The memory fits as well: what $\lambda$ takes more than equitune in the paper
-# is about the size of one more CLIP in half precision (megabytes):
+# is about the size of one more CLIP, as its file has it (megabytes):
 
 # %%
 more = paper.loc["memory_mb"]
 more = more["lambda-equitune"] - more["equitune"]
 whole = pd.Series(clip.PAPER).rename({"ViT-B-32": "ViT-B/32"})[more.index]
-pd.DataFrame({"paper, more": more, "a CLIP": whole})
+pd.DataFrame({"paper, more": more, "a CLIP's file": whole})
 
 # %% tags=["hide-cell"]
 assert (more / whole).between(0.8, 1.2).all()
@@ -260,13 +261,15 @@ assert 0.95 < (quick["equitune"] < quick[LOOP]).mean() < 1
 
 # %% [markdown]
 # With enough images to keep the card busy, four views cost a little less than four passes,
-# and $\lambda$ adds under two hundredths. In small batches of the fast way the card waits
-# for its orders: there four views cost less than two passes, and the few small operations
-# of a weighting are seen. One pass over all views is ahead of `ttach` in every
-# round, and of the loop in nearly all, as both pass a batch a view.
+# and $\lambda$ adds under two hundredths by the median. In small batches of the fast way the
+# card waits for its orders: there four views cost less than two passes, and the few small
+# operations of a weighting add about a tenth. One pass over all views is ahead of `ttach` in
+# every round of float32, and of the loop in nearly all, both of which call the model once a
+# view.
 #
-# Before measuring we had asked for 2.5 seconds for RN50 and 1.2 for ViT-B/32, with
-# $\lambda$. Found, and what share it is of the rate of large matrix products on this card:
+# Before measuring we had set ourselves about a tenth of the paper's times with $\lambda$: 2.5
+# seconds for RN50 and 1.2 for ViT-B/32. Found, and what share it is of the rate of large
+# matrix products on this card:
 
 # %%
 fastest = quick.loc[FAST].xs(256, level="batch")["lambda-equitune"]
@@ -282,8 +285,8 @@ assert used.between(0.3, 0.4).all()
 assert found["median"]["RN50"] < 2 and 1.2 < found["low"]["ViT-B-32"] < 1.22
 
 # %% [markdown]
-# The convolutional network meets it. The transformer misses it by about a hundredth: a third of
-# the card's rate is used, and the rest is for whoever writes the kernels.
+# The convolutional network meets it, the transformer misses it by about a hundredth. A third
+# of the card's rate is used.
 #
 # ## Memory
 #
@@ -399,8 +402,9 @@ assert middle[KEEPING]["RN50", 32] < 1.05
 # of memory that other processes do not get back.
 #
 # So, in one sentence a case: on a GPU one pass, since a small batch leaves most of the card
-# idle. On a CPU, or where memory is short, `chunk`: the same function, equal to rounding,
-# with any weighting. A second encoder never.
+# idle. Where memory is short, and on a CPU with a convolutional network, `chunk`: the same
+# function up to rounding, with any weighting (for the transformer it made no clear
+# difference). A second encoder never.
 #
 # ## Paper and here
 #
@@ -408,10 +412,10 @@ assert middle[KEEPING]["RN50", 32] < 1.05
 # | --- | --- | --- |
 # | device | A100 | one H200, stored; one thread of a CPU, stored and live |
 # | timed | the loop over the test set, reading included [code] | views, tower, weights and answers |
-# | images | CIFAR100 | random pixels of the same size |
+# | images | CIFAR100, all of its test set | random pixels of the same size, one batch, scaled |
 # | $\lambda$ reads | a second encoder's features [code] | the features that are there |
 # | memory | not said how counted | weights, and the most that tensors take at once |
-# | spread | one number | medians of rounds in turn, with intervals |
+# | spread | one number | rounds in turn: their mean in Table 1, else medians with intervals |
 #
 # The rows marked [code] were read from the authors' published code.
 #
@@ -428,12 +432,13 @@ assert middle[KEEPING]["RN50", 32] < 1.05
 #
 # ## Recap
 #
-# - The tower takes nearly all the time; views are free, and $\lambda$ costs next to nothing.
+# - The tower takes nearly all the time; views cost next to nothing, $\lambda$ two hundredths
+#   at most where the device is busy.
 # - Calls in turn, ratios within a round and their median give a number that holds.
 # - In the paper's Table 1 $\lambda$ costs half as much again; from features that are there
 #   it does not, and a second encoder explains the difference.
 # - On a GPU all views go in one pass, which costs a little less than a pass each and holds
-#   more; on a CPU a loop or chunks cost no more, often less, and hold less.
+#   more; on a CPU a loop or chunks hold less and, for convolutions, cost less.
 #
 # ## Exercises
 #

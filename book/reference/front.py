@@ -94,7 +94,7 @@ def by(name: str, *values: str) -> tuple[Mapping[str, object], ...]:
 
 LINES = (
     Line(
-        "printed signs on their side, a CLIP zero-shot; for $\\lambda$ 4,000 labels",
+        "printed signs, turned at random, CLIP zero-shot; for $\\lambda$ 4,000 labels",
         "31_clip_on_turned_images",
         "clip-importance-small",
         {"model": "glyph-resnet"},
@@ -110,7 +110,7 @@ LINES = (
         "top1",
     ),
     Line(
-        "CIFAR10 on its side, a public ResNet-20; for $\\lambda$ 7,000 labels",
+        "CIFAR10, turned at random, a public ResNet-20; for $\\lambda$ 7,000 labels",
         "42_verdict_on_cifar10",
         "cnn-public-small",
         {"model": "resnet20", "setting": "head", "set": "test"},
@@ -136,7 +136,7 @@ LINES = (
         "accuracy",
     ),
     Line(
-        "solids in any pose, a PointNet, 16 offsets; for $\\lambda$ 4,000 labels",
+        "solids in any pose, a PointNet, 16 poses a frame; for $\\lambda$ 4,000 labels",
         "62_clouds_of_points",
         "clouds-small",
         {"task": "solids", "setting": "frozen", "spoil": "clean", "quarter": "all"},
@@ -184,6 +184,7 @@ PATHS = {
     ),
     "agents": ("11_deep_q_learning", "12_three_environments"),
     "groups that are not finite": ("61_canonical_poses", "62_clouds_of_points"),
+    "what it costs, and how to pay less": ("73_fewer_passes", "74_what_it_costs"),
     "your own model": ("72_which_symmetry", "71_your_own_model"),
     "what the claims are worth": ("75_as_defined_as_published",),
 }

@@ -245,7 +245,7 @@ def draw(degrees):
     _, (left, middle, right) = plt.subplots(1, 3, figsize=(6, 2.5))
     show(left, x, f"plain: {told(M(x))}")
     arrows(left, poses.elements[order[0], 0].mT.float())
-    show(middle, poses.inputs[order[0]], f"ours: {told(y)}")
+    show(middle, poses.inputs[order[0]], f"lambda: {told(y)}")
     right.barh(range(8), poses.weights[order, 0], color="C2")
     right.set(xlim=(0, 1), yticks=[], title="weights")
     right.invert_yaxis()
@@ -519,8 +519,8 @@ assert (pose > 3 * average).all() and (average > 2).all()
 # learned through each form, for each number of offsets:
 
 # %%
-told = {"task": "thorns", "method": "canonical-lambda", "frame": "pca"}
-forms = pick(**told).pivot_table("score", "k", ["offsets", "undo"])
+of_vectors = {"task": "thorns", "method": "canonical-lambda", "frame": "pca"}
+forms = pick(**of_vectors).pivot_table("score", "k", ["offsets", "undo"])
 forms = forms.drop(columns="random", level=0)
 undone = {"True": "undone", "False": "as printed"}
 forms = forms.rename(columns=undone, level=1)

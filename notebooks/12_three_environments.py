@@ -710,7 +710,7 @@ pd.DataFrame({"microseconds": micro, "ratio": ratio}).round(2)
 
 # %% tags=["hide-cell"]
 assert micro["equizero"] < micro["equitune"]
-assert ratio["equizero"] < 2
+assert ratio["equizero"] < 1.3
 
 # %% [markdown]
 # ## Paper and here

@@ -282,6 +282,10 @@ found.join(asked).join(used).round(3)
 
 # %% tags=["hide-cell"]
 assert used.between(0.3, 0.4).all()
+theirs = paper.loc["time_s", "lambda-equitune"].rename(
+    {"ViT-B/32": "ViT-B-32"}
+)
+assert (asked / theirs).between(0.07, 0.12).all()
 assert found["median"]["RN50"] < 2 and 1.2 < found["low"]["ViT-B-32"] < 1.22
 
 # %% [markdown]

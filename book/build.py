@@ -79,28 +79,32 @@ def sources() -> Iterator[tuple[Path, bytes]]:
         yield Path("book") / path, content
 
 
-def stage() -> None:
-    """Bring _build/src up to date, touching only files whose content differs."""
-    kept, written = set(), 0
+def stage() -> list[Path]:
+    """Bring _build/src up to date, and return the files whose content differed."""
+    kept, written = set(), []
     for relative, content in sources():
         target = STAGE / relative
         kept.add(target)
         if not target.exists() or target.read_bytes() != content:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content)
-            written += 1
+            written.append(target)
     stale = [p for p in STAGE.rglob("*") if p.is_file() and p not in kept]
     for path in stale:
         path.unlink()
-    print(f"staged {len(kept)} files: {written} written, {len(stale)} removed")
+    print(f"staged {len(kept)} files: {len(written)} written, {len(stale)} removed")
+    return written
 
 
 def html() -> None:
     """Build the staged book strictly, and say where it is."""
-    stage()
+    written = stage()
     start = time.perf_counter()
     command = [str(Path(sys.executable).with_name("jupyter-book")), "build", str(STAGE)]
     command += ["--path-output", str(ROOT), "-W", "-n", "--keep-going", "-q"]
+    # Where no page has changed, Sphinx copies no style sheet or picture either.
+    if any(path.suffix not in {".md", ".ipynb"} for path in written):
+        command.append("--all")
     if subprocess.run(command, cwd=STAGE, check=False).returncode:
         sys.exit("the site was not built: see the warnings above, each is an error")
     print(f"site built in {time.perf_counter() - start:.0f} s: {SITE / 'index.html'}")

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import pytest
-from book_pages import SITE, toc_pages
+from book_pages import SITE, THEMES, toc_pages
 from playwright.sync_api import Browser, BrowserContext
 
 MARK = '<figure class="slider">'
+
+# What lies below an element, and the colour of its letters.
+LOOK = """e => {
+  const ink = getComputedStyle(e).color;
+  const clear = (e) => /, 0\\)$/.test(getComputedStyle(e).backgroundColor);
+  while (e.parentElement && clear(e)) e = e.parentElement;
+  return [getComputedStyle(e).backgroundColor, ink];
+}"""
 
 
 def pages_with_sliders() -> list[str]:
@@ -42,6 +50,23 @@ def test_sliders_move_by_keyboard(
             assert shown == [i]
             assert told.inner_text() == values[i]
             assert control.get_attribute("aria-valuetext") == values[i]
+    page.close()
+
+
+@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("name", NAMES)
+def test_sliders_lie_on_the_paper_of_their_page(
+    name: str, theme: str, address: str, contexts: dict[tuple[str, str], BrowserContext]
+) -> None:
+    """Frames turn their own ink in the dark: on light paper they would be pale."""
+    page = contexts[theme, "narrow"].new_page()
+    page.goto(f"{address}{name}.html")
+    text = page.locator(".bd-article p").first.evaluate(LOOK)
+    for figure in page.locator("figure.slider").all():
+        assert figure.evaluate(LOOK) == text
+        assert figure.locator("label").evaluate(LOOK) == text
+        paper, ink = figure.locator("figcaption").evaluate(LOOK)
+        assert paper == text[0] != ink
     page.close()
 
 

@@ -3,6 +3,7 @@
 # make bench - cost ratios                make pair  - notebooks from their .py pairs
 # make lock  - new pins                   make clean - forget everything built
 # make links - addresses outside          make test-latest - pages, newest versions
+# make test-colab - pages whose first cell installs the package
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -22,7 +23,7 @@ SOURCES := $(shell find equinb -type f -not -path '*/__pycache__/*')
 BOOK := _config.yml _toc.yml docutils.conf $(shell find book -type f -not -path '*/__pycache__/*')
 
 .PHONY: book test install lint types verify unit notebooks site browser bench lab serve \
-	links test-latest pair lock clean
+	links test-latest test-colab latest-environment pair lock clean
 .DEFAULT_GOAL := book
 
 book: site
@@ -34,12 +35,13 @@ STAGES := install lint types verify unit notebooks site browser
 test:
 	@mkdir -p $(REPORTS)
 	@rm -f $(addprefix $(REPORTS)/,unit.xml doctest.xml browser.xml stages.txt)
-	@for stage in $(STAGES); do \
+	@failed=; for stage in $(STAGES); do \
 		start=$$(date +%s); \
-		$(MAKE) --no-print-directory $$stage || exit 1; \
+		$(MAKE) --no-print-directory $$stage || failed=$$stage; \
 		echo "$$stage $$(( $$(date +%s) - start ))" >> $(REPORTS)/stages.txt; \
-	done
-	@$(BIN)/python tests/summary.py $(REPORTS)
+		test -z "$$failed" || break; \
+	done; \
+	$(BIN)/python tests/summary.py $(REPORTS) && test -z "$$failed"
 
 # --- environments -----------------------------------------------------------------
 
@@ -113,16 +115,24 @@ browser: site
 	@echo "== browser"
 	@$(PYTEST) tests/site --junitxml $(REPORTS)/browser.xml
 
-# Every notebook, or those that PAGES names, from an empty folder, with the wheel and the
-# newest versions that pyproject.toml allows: no pins here.
+# Pages from an empty folder, with the wheel and the newest versions that pyproject.toml
+# allows: no pins here. Every notebook, or those that PAGES names.
 PAGES ?= $(NOTEBOOKS)
-test-latest: $(READER)/.installed
+test-latest: latest-environment
+	@$(BIN)/python tests/latest.py $(LATEST) $(REPORTS) $(PAGES)
+
+# The same where the first cell believes that it is in Colab: there it must install the
+# package, from this repository.
+COLAB_PAGES ?= notebooks/02_one_operator.ipynb notebooks/71_your_own_model.ipynb
+test-colab: latest-environment
+	@$(BIN)/python tests/latest.py $(LATEST) $(REPORTS) $(COLAB_PAGES) --colab
+
+latest-environment: $(READER)/.installed
 	@echo "== latest: the wheel, with the newest versions that it admits, in $(LATEST)"
 	@rm -rf $(LATEST)
 	@$(UV) venv --quiet --seed -p $(BIN)/python $(LATEST)
 	@$(UV) pip install --quiet --upgrade -p $(LATEST) \
 		"equinb[book] @ file://$(CURDIR)/$$(ls _build/dist/*.whl)" nbmake pytest
-	@$(BIN)/python tests/latest.py $(LATEST) $(REPORTS) $(PAGES) $(if $(COLAB),--colab)
 
 # Addresses that the sources name. Needs a network, and says so where there is none.
 links: install

@@ -28,6 +28,7 @@ from urllib.parse import urlsplit
 import reference
 import yaml
 from reference.pages import runtime
+from reference.terms import linked, terms
 
 ROOT = Path(__file__).resolve().parent.parent
 RUN = ROOT / "_build" / "run" / "notebooks"
@@ -52,12 +53,14 @@ def executed(source: Path) -> bytes:
         sys.exit(f"{copy} was not executed to its end: run it again.")
     notebook["metadata"]["mystnb"] = {"execution_mode": "off"}
     badge, seconds = "{bdg-secondary}`CPU`", runtime(notebook["cells"])
+    measured = f"{{bdg-secondary}}`{seconds:.0f} s` {badge}"
     for cell in notebook["cells"]:
         cell["metadata"].pop("execution", None)
-        if cell["cell_type"] == "markdown":
-            text = "".join(cell["source"])
-            measured = f"{{bdg-secondary}}`{seconds:.0f} s` {badge}"
-            cell["source"] = text.replace(badge, measured, 1)
+    prose = [cell for cell in notebook["cells"] if cell["cell_type"] == "markdown"]
+    texts = ["".join(cell["source"]).replace(badge, measured, 1) for cell in prose]
+    names = terms((ROOT / "book" / "glossary.md").read_text(encoding="utf-8"))
+    for cell, text in zip(prose, linked(texts, names), strict=True):
+        cell["source"] = text
     return json.dumps(notebook, indent=1, ensure_ascii=False).encode()
 
 

@@ -31,6 +31,7 @@ from equinb.actions import (
 )
 from equinb.canonical import CanonicalLambda
 from equinb.check import Report, check_action, check_equivariance, check_group
+from equinb.chunks import fastest_chunk
 from equinb.cosets import OverCosets, right_cosets
 from equinb.diagnose import diagnose
 from equinb.diagnosis import Diagnosis, Finding
@@ -84,6 +85,7 @@ __all__ = [
     "diagnose",
     "dihedral",
     "direct_product",
+    "fastest_chunk",
     "frames",
     "lattice",
     "losses",

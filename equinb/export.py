@@ -32,8 +32,8 @@ def plain_module(f: Symmetrized) -> nn.Module:
             it is a module's method, such as `model.encode_image`, the module is found.
 
     Raises:
-        TypeError: for another model, a `Routed` one among them, or a weighting of your
-            own.
+        TypeError: for another model, `Routed` and `OverCosets` among them, or a
+            weighting of your own.
         ValueError: for a model in training mode.
 
     Example:
@@ -58,7 +58,8 @@ class _Plain(nn.Module):
             raise TypeError(
                 f"Only a symmetrized model has a plain module; got {type(f).__name__}."
             )
-        if type(f).forward is not Symmetrized.forward:
+        kind = type(f)
+        if (kind.forward, kind.orbit) != (Symmetrized.forward, Symmetrized.orbit):
             raise TypeError(
                 f"{type(f).__name__} is not a plain average over the whole orbit, and "
                 "has no plain module."
@@ -74,7 +75,7 @@ class _Plain(nn.Module):
         judge = w.loss if isinstance(w, ArgMin) else getattr(w, "net", None)
         # Only the weights of modules that are registered are exported as weights.
         parts = (f.encoder, f.head, judge)
-        self.owners = nn.ModuleList(m for m in map(_owner, parts) if m is not None)
+        self.owners = nn.ModuleList(m for m in map(owner_of, parts) if m is not None)
         for m in (f, *self.owners):
             if m.training:
                 raise ValueError(
@@ -95,7 +96,7 @@ class _Plain(nn.Module):
         return y if self.head is None else self.head(y)
 
 
-def _owner(part: TensorMap | None) -> nn.Module | None:
+def owner_of(part: TensorMap | None) -> nn.Module | None:
     """The module whose method a part is, if it is one."""
     owner = getattr(part, "__self__", None) if ismethod(part) else None
     return owner if isinstance(owner, nn.Module) else None

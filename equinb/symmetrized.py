@@ -127,7 +127,7 @@ class Symmetrized(nn.Module):
             any head does where `act_out` is `Trivial`.
         chunk: the most views that the encoder sees at once; None for all. It bounds
             the memory of the activations where no gradient is kept. In eval mode it
-            changes nothing else.
+            changes nothing else, but for the time: `equinb.fastest_chunk`.
 
     Raises:
         ValueError, TypeError: for actions of two groups, a batch that the group cannot

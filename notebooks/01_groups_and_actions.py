@@ -237,7 +237,7 @@ letters = {
 # %% [markdown]
 # Four letters and a plus sign. How many different views has each? Guess, then look.
 
-# %% mystnb={"figure": {"name": "fig-letters-symmetry", "caption": "Four letters and a plus sign, with different symmetries."}, "image": {"alt": "Pixel pictures of F, A, N, H and a plus sign."}}
+# %% mystnb={"figure": {"name": "fig-letters-symmetry", "caption": "Four letters and a plus sign, with different symmetries."}, "image": {"alt": "Pixel pictures: F has no symmetry, A a mirror, N a half turn, H both, and a plus sign all of the square's."}}
 plots.image_row(list(letters.values()), list(letters))
 
 # %%

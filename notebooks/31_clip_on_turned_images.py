@@ -82,7 +82,7 @@ print(type(model.model))
 print(f"{len(glyphs.classes)} classes, such as", *glyphs.classes[18:20])
 print(len(test), "test images")
 
-# %% mystnb={"figure": {"name": "fig-clip-glyphs", "caption": "The hundred signs, one test image each. Names are those of Unicode; fonts and pairs of colours of the test set were not used in training."}, "image": {"alt": "Ten rows of ten signs, Latin, Greek and Cyrillic letters, digits and punctuation, in bright colours on bright pages.", "classes": "photo"}}
+# %% mystnb={"figure": {"name": "fig-clip-glyphs", "caption": "The hundred signs, one test image each. Names are those of Unicode; fonts and pairs of colours of the test set were not used in training."}, "image": {"alt": "Ten rows of ten signs, Latin, Greek and Cyrillic letters, digits and punctuation, all upright, in bright colours on bright pages.", "classes": "photo"}}
 sheet = make_grid(test.images[:100], nrow=10, padding=1)
 _, ax = plt.subplots(figsize=(5, 5))
 ax.imshow(sheet.permute(1, 2, 0))

@@ -50,6 +50,7 @@ from equinb.apps import clip
 
 # %% tags=["hide-cell"]
 import matplotlib.pyplot as plt
+import seaborn as sns
 
 from equinb import plots
 from equinb.sliders import slider
@@ -229,11 +230,11 @@ assert found["equitune"] + 0.5 < by_labels < found["pretrained, upright"]
 weights = clip.weigh(learned, test, head).weights  # (group, N)
 kinds = torch.nn.functional.one_hot(test.labels).double()
 by_sign = weights.double() @ kinds / kinds.sum(0)
-_, ax = plt.subplots(figsize=(5.2, 1.7))
-ax.imshow(by_sign, aspect="auto", vmin=0, vmax=1)
-ax.set_yticks(range(4), [f"${g}$" for g in G.elements])
-ax.set(xlabel="sign", ylabel="view")
-ax.grid(False)
+ax = plt.figure(figsize=(5.2, 1.7)).gca()
+names = {"xticklabels": False, "yticklabels": [f"${g}$" for g in G.elements]}
+look = {"vmin": 0, "vmax": 1, "cmap": "viridis", "rasterized": True}
+sns.heatmap(by_sign, ax=ax, cbar_kws={"label": "weight"}, **names, **look)
+_ = ax.set(xlabel="sign", ylabel="view")
 
 # %% [markdown]
 # One image, at each of its four turns. Its views are the same four pictures in another

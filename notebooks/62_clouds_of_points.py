@@ -206,7 +206,8 @@ assert near > 0.5
 # ## Turn a shape
 #
 # Move the slider: the cloud turns, and its frame with it (drawn for the pose of greatest
-# weight, $h(x)\theta^{-1}$). The poses, their weights and the answer stay where they are. What the plain network says changes.
+# weight, $h(x)\theta^{-1}$). The poses, their weights and the answer stay where they are.
+# What the plain network says changes.
 
 # %%
 names = list(planar.shapes)
@@ -278,8 +279,8 @@ assert torch.allclose(torch.stack(weights), weights[0], atol=1e-4)
 # ## How many offsets?
 #
 # Stored rows, all three tasks, frozen networks. *Fixed* offsets are spread evenly; in
-# space the first six are the permutations of the axes. *Random* ones are drawn; *learned* ones start from
-# the fixed and are learned together with $\lambda$.
+# space the first six are the permutations of the axes. *Random* ones are drawn; *learned*
+# ones start from the fixed and are learned together with $\lambda$.
 
 # %%
 LINES = {
@@ -546,18 +547,16 @@ assert (learned["undone"] > learned["as printed"]).all()
 
 # %%
 both = ["canonical", "canonical-lambda"]
-learned = pick(undo="True", offsets="fixed")
-learned = learned[learned["method"].isin(both)]
-learned = learned.pivot_table(
-    "score", ["task", "method", "k"], "frame"
-).dropna()
-learned = learned.loc[ORDER]
-learned.round(3)
+frames = pick(undo="True", offsets="fixed")
+frames = frames[frames["method"].isin(both)]
+frames = frames.pivot_table("score", ["task", "method", "k"], "frame")
+frames = frames.dropna().loc[ORDER]
+frames.round(3)
 
 # %% tags=["hide-cell"]
-several = learned.drop(index=1, level="k")
+several = frames.drop(index=1, level="k")
 assert (several["learned"] < several["pca"]).all()
-one = learned.xs(("canonical", 1), level=("method", "k"))
+one = frames.xs(("canonical", 1), level=("method", "k"))
 assert one["learned"]["planar"] > one["pca"]["planar"] + 0.1
 assert abs(one["learned"]["solids"] - one["pca"]["solids"]) < 0.05
 assert one["learned"]["thorns"] < 0 < one["pca"]["thorns"]
@@ -603,9 +602,9 @@ cost.round(3)
 assert (took["k = 16"] / took["k = 2"]).median() > 4
 
 # %% [markdown]
-# The cost grows at least as $k$ does. A pose costs more than a pass of the plain network: beside so
-# small a network $\lambda$, half as wide, and the turning of the clouds weigh a good deal.
-# Beside a large model they would not ([](74_what_it_costs.ipynb)).
+# The cost grows at least as $k$ does. A pose costs more than a pass of the plain network:
+# beside so small a network $\lambda$, half as wide, and the turning of the clouds weigh a
+# good deal. Beside a large model they would not ([](74_what_it_costs.ipynb)).
 #
 # ## Paper and here
 #
@@ -698,17 +697,14 @@ assert torch.allclose(one, other, atol=1e-3)
 # :::
 
 # %%
-levels, curves = (
-    (0.0, 0.1, 0.2, 0.3),
-    {"upright, plain": [], "turned, lambda": []},
-)
+levels = (0.0, 0.1, 0.2, 0.3)
+curves = {"upright, plain": [], "turned, lambda": []}
 for noise in levels:
     r = torch.Generator().manual_seed(11)
     clouds = data.draw(planar, 500, r, data.Spoil(noise=noise))
     curves["upright, plain"].append(accuracy(M, clouds))
-    curves["turned, lambda"].append(
-        accuracy(f, data.turned(clouds, planar, r))
-    )
+    turned = data.turned(clouds, planar, r)
+    curves["turned, lambda"].append(accuracy(f, turned))
 curves = pd.DataFrame(curves, index=levels).rename_axis("noise")
 curves.round(3)
 

@@ -102,12 +102,12 @@ shapes[3, :, 6:26, 8:12] = shapes[3, :, 22:26, 8:20] = 1
 # %%
 D4 = eq.dihedral(4)
 square, fixed = eq.Rot90(D4), eq.Trivial(D4)
-plain = eq.Equitune(counted, square, fixed)
+every = eq.Equitune(counted, square, fixed)
 once = eq.Equitune(eq.Distinct(counted), square, fixed)
 
 # %%
 answers, passes = [], []
-for f in (plain, once):
+for f in (every, once):
     counted.passes = 0
     with torch.no_grad():
         answers.append(f(shapes))
@@ -164,9 +164,9 @@ assert q.passes < 60
 check("views seen before", remembering, states[:50])
 
 # %% [markdown]
-# `Cached` knows an input by a hash of its bytes, keeps (in eval mode) the outputs of the last `size` ones,
-# and forgets all of them when a weight changes. Within a batch `Distinct` does the same, and
-# needs no memory.
+# `Cached` knows an input by a hash of its bytes, keeps (in eval mode) the outputs of the
+# last `size` ones, and forgets all of them when a weight changes. Within a batch `Distinct`
+# does the same, and needs no memory.
 #
 # ## Views that follow from others
 #
@@ -263,8 +263,8 @@ turned = turn.orbit(x)[drawn, torch.arange(len(x))]
 
 
 @torch.no_grad()
-def tried(**how):
-    f = eq.Routed(plain, turn, same, router, look=look, **how)
+def tried(chooser, **how):
+    f = eq.Routed(plain, turn, same, chooser, look=look, **how)
     p, route = f(turned, return_orbit=True)
     check(f"routed, {how}", f, turned[:50])
     hits = (p.argmax(-1) == labels).double().mean().item()
@@ -275,7 +275,7 @@ def tried(**how):
 
 # %%
 columns = ["accuracy", "cost", "left out"]
-by_k = {k: tried(k=k) for k in range(1, 5)}
+by_k = {k: tried(router, k=k) for k in range(1, 5)}
 table = {k: row for k, (_, _, row) in by_k.items()}
 pd.DataFrame(table, index=columns).T.rename_axis("k").round(3)
 
@@ -312,7 +312,7 @@ _ = ax.legend()
 # then further than `eps` from the whole average, in total variation.
 
 # %%
-by_eps = {eps: tried(eps=eps) for eps in (0.3, 0.1, 0.03, 0.01)}
+by_eps = {e: tried(router, eps=e) for e in (0.3, 0.1, 0.03, 0.01)}
 table = {eps: row for eps, (_, _, row) in by_eps.items()}
 pd.DataFrame(table, index=columns).T.rename_axis("eps").round(3)
 
@@ -493,18 +493,18 @@ verdict = dearest.groupby(keys[:3], sort=False)["ahead"].apply(
 verdict = verdict.unstack()
 
 # %%
-turns = verdict.xs("rot90", level="group")
-turns.round(1)
+quarter = verdict.xs("rot90", level="group")
+quarter.round(1)
 
 # %%
-for (model, taught), (mean, low, _) in turns.iterrows():
+for (model, taught), (mean, low, _) in quarter.iterrows():
     if taught == "routed, upright":
         clear = "yes" if low >= -1 else "on average, not clear of the seeds"
         miss = f"no, it misses the point by {-1 - mean:.1f}"
         print(f"{model:18} {clear if mean >= -1 else miss}")
 
 # %% tags=["hide-cell"]
-oriented = turns.xs("routed, upright", level="method")
+oriented = quarter.xs("routed, upright", level="method")
 photographs = oriented.index.str.contains("tiny")
 assert len(oriented) == 5 and photographs.sum() == 1
 assert (oriented["low"][~photographs] > 0).all()
@@ -567,9 +567,9 @@ assert (sure["all views, its weights"][photos] < -2).all()
 # behind with one. That of the CLIP with a ResNet is a case of the first.
 #
 # *Left out by one* is $d$, and it needs no label: it says how unsure the router is. For the
-# routers of signs and digits taught by upright images it is small, and one view is within a fraction of
-# a point of all. The others have learned weights that are less decided than the question
-# which way is up. There the certificate is a warning before the first pass.
+# routers of signs and digits taught by upright images it is small, and one view is within a
+# fraction of a point of all. The others have learned weights that are less decided than the
+# question which way is up. There the certificate is a warning before the first pass.
 #
 # Photographs are a case of the first reason: all views, under the router's weights, are
 # behind already. Without the traces of compression, which way is up is a question of what is
@@ -716,13 +716,12 @@ assert kept[certain].all() and certain.double().mean() > 0.5
 # %%
 from equinb.apps.fewer.routers import new_router
 
-knows, router = router, new_router(recipe, seed=5).requires_grad_(False)
+random = new_router(recipe, seed=5).requires_grad_(False)
 for how in ({"eps": 0.1}, {"k": 1}):
-    accuracy, cost, _ = tried(**how)[2]
-    print(how, f"accuracy {accuracy:.2f}, cost {cost:.2f}")
+    hits, cost, _ = tried(random, **how)[2]
+    print(how, f"accuracy {hits:.2f}, cost {cost:.2f}")
     if "eps" in how:
         assert cost - share > 3.5
-router = knows
 
 # %% [markdown]
 # Nearly all of them: it is unsure, and the rule pays for that. With one view the model is
@@ -733,5 +732,5 @@ router = knows
 #
 # ## What next
 #
-# What a pass takes in time and memory: [](74_what_it_costs.ipynb). The whole package on one page: [](../book/api.md). What belongs to a chapter:
-# [](../book/api_applications.md).
+# What a pass takes in time and memory: [](74_what_it_costs.ipynb). The whole package on one
+# page: [](../book/api.md). What belongs to a chapter: [](../book/api_applications.md).

@@ -341,8 +341,8 @@ usual.groupby(at).median().loc[FLOAT32].T.round(0).astype(int)
 HOW = {"equitune": "one pass", LOOP: "a loop", CHUNKS: "chunks of 8"}
 both = {"H200": quick.loc[[FLOAT32]], "CPU": usual}
 many = {
-    device: over(times[list(HOW)], 4 * times["pretrained"])
-    for device, times in both.items()
+    device: over(mine[list(HOW)], 4 * mine["pretrained"])
+    for device, mine in both.items()
 }
 many = pd.concat(many).droplevel(1)
 many.index.names = ["device", "model", "batch", "method"]
@@ -410,6 +410,23 @@ assert middle[KEEPING]["RN50", 32] < 1.05
 # function up to rounding, with any weighting (for the transformer it made no clear
 # difference). A second encoder never.
 #
+# For your own model and device nothing has to be guessed: `fastest_chunk` times one pass, a
+# loop and chunks in turn, on a batch as you will use it. For the model at the head of this
+# page, where this page was run:
+
+# %%
+f = eq.Equitune(model.encode, turn, same).eval()
+f.chunk = eq.fastest_chunk(f, images, rounds=3)
+print("views at once:", f.chunk or "all")
+
+# %% tags=["hide-cell"]
+whole_pass = eq.Equitune(model.encode, turn, same)
+with torch.no_grad():
+    torch.testing.assert_close(
+        f(images), whole_pass(images), atol=1e-3, rtol=1e-3
+    )
+
+# %% [markdown]
 # ## Paper and here
 #
 # | | paper | here |

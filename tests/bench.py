@@ -17,7 +17,9 @@
     all / |G| plain        one pass over all views of a batch, large enough that a pass
                            over it fills the machine, over |G| plain passes of the batch
     equitune / ttach       the answers of the library for test-time augmentation, on
-                           batches of several sizes; in chunks of eight views, too
+                           batches of several sizes, ours with the chunk that
+                           `fastest_chunk` finds; then in one pass over all views,
+                           which has no bound: on a CPU it may be slower
 
     EquiLM / plain         texts that respect a swap of words, over as many rows of
                            plain decoding; EquizeroLM likewise, without its classifier
@@ -74,9 +76,10 @@ DECISIONS = 1000
 SENTENCES = 64
 #: Images that a CLIP reads at once.
 IMAGES = 96
-#: How many at once, where a library is compared, the last being all that are read; and
-#: views at once, in chunks.
-BATCHES, CHUNK = (1, 4, 16, 32), 8
+#: How many at once, where a library is compared, the last being all that are read.
+BATCHES = (1, 4, 16, 32)
+#: The same for the paper's large models, a second a pass.
+LARGE = (1, 4)
 #: Texts that are written at once, in two branches each; how long they begin and end.
 TEXTS, BEGUN, TOKENS = 32, 8, 30
 #: Images to learn probes from, and how many features an AlexNet of 32 pixels has.
@@ -254,13 +257,9 @@ def weighted_clip(name: str) -> tuple[Callable, Callable, Callable]:
 
 def of_costs() -> list[tuple[str, float | None, Callable, Callable]]:
     """One pass over all views, over |G| passes, and over a library's."""
-    import ttach
-
     from equinb.apps import clip
     from equinb.apps.costs.methods import Logits
 
-    turns = ttach.Compose([ttach.Rotate90([0, 90, 180, 270])])
-    act = clip.action("rot90")
     found = []
     for name in clip.pretrained.SIGNS:
         calls = map(torch.inference_mode(), weighted_clip(name))
@@ -274,15 +273,36 @@ def of_costs() -> list[tuple[str, float | None, Callable, Callable]]:
         model, head, images = glyph_clip(name)
         x = torch.stack([image for image, _ in images[: BATCHES[-1]]])
         logits = Logits(model, head).eval()
-        parts = (logits, act, eq.Trivial(act.group))
-        library = ttach.ClassificationTTAWrapper(logits, turns, merge_mode="mean")
-        ours = {"equitune": eq.Equitune(*parts)}
-        ours["in chunks"] = eq.Equitune(*parts, chunk=CHUNK)
-        for batch in BATCHES:
-            theirs = of_batches(library, x, batch)
-            for how, f in ours.items():
-                line = f"{short} {how} / ttach, {batch}"
-                found.append((line, 1.00, of_batches(f, x, batch), theirs))
+        found += beside_ttach(short, logits, x, BATCHES)
+    for name in ("RN50", "ViT-B-32"):  # of the paper's size; weights are random
+        model = clip.load_clip(name, pretrained=None)
+        x = torch.randn(LARGE[-1], 3, 224, 224)
+        with torch.no_grad():
+            text = torch.randn(100, model.encode(x[:1]).shape[1])
+        logits = Logits(model, clip.Similarity(text, model.scale)).eval()
+        found += beside_ttach(name, logits, x, LARGE)
+    return found
+
+
+def beside_ttach(
+    short: str, logits: nn.Module, x: torch.Tensor, batches: tuple[int, ...]
+) -> list[tuple[str, float | None, Callable, Callable]]:
+    """The same images in batches of several sizes, by the library and by ours."""
+    import ttach
+
+    from equinb.apps import clip
+
+    turns = ttach.Compose([ttach.Rotate90([0, 90, 180, 270])])
+    library = ttach.ClassificationTTAWrapper(logits, turns, merge_mode="mean")
+    act, found = clip.action("rot90"), []
+    for batch in batches:
+        f, whole = (eq.Equitune(logits, act, eq.Trivial(act.group)) for _ in range(2))
+        f.chunk = eq.fastest_chunk(f.eval(), x[:batch])
+        print(f"({short}, batches of {batch}: {f.chunk or 'all views'} at once)")
+        theirs = of_batches(library, x, batch)
+        for how, bound, ours in (("fastest", 1.00, f), ("one pass", None, whole)):
+            line = f"{short} {how} / ttach, {batch}"
+            found.append((line, bound, of_batches(ours, x, batch), theirs))
     return found
 
 

@@ -4,7 +4,7 @@
 
 The environment holds the wheel and what it asked for, without the pins. Each notebook
 runs in a folder of its own that holds nothing else. The last line counts them. With
-`--colab`, the package is taken away again, and the first cell of each page, which
+`--colab`, the package is taken away before each page, and its first cell, which
 believes that it is in Colab, must install it from this repository, as it does there.
 """
 
@@ -25,7 +25,13 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
-STUB = "import sys, types\nsys.modules['google.colab'] = types.ModuleType('colab')\n"
+#: What a kernel does first: it takes the package away, and looks like Colab.
+STUB = """
+import subprocess, sys, types
+pip = [sys.executable, "-m", "pip", "uninstall", "-qy", "equinb"]
+subprocess.run(pip, check=True, capture_output=True)
+sys.modules["google.colab"] = types.ModuleType("colab")
+"""
 
 
 def pins(requirements: str) -> dict[str, str]:
@@ -106,9 +112,6 @@ def main() -> int:
     lines = differences(pinned, newest)
     print(f"{len(newest)} packages, {len(lines)} of them not at their pins")
     print("\n".join([f"{'package':<28} {'pinned':<16} newest allowed", *lines]))
-    if args.colab:
-        python = str(args.environment.absolute() / "bin" / "python")
-        subprocess.run([python, "-m", "pip", "uninstall", "-qy", "equinb"], check=True)
     (args.reports / "latest").mkdir(parents=True, exist_ok=True)
     record = json.dumps(dict(sorted(newest.items())), indent=1)
     (args.reports / "latest" / "versions.json").write_text(record + "\n")

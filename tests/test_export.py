@@ -283,5 +283,8 @@ def test_a_weighting_of_your_own_is_refused():
 
 def test_an_average_over_some_views_is_refused_and_not_taken_for_the_whole():
     routed = eq.Routed(nn.Flatten(), TURN, SAME, lambda x: x[:, 0, 0], k=1).eval()
-    with pytest.raises(TypeError, match=r"^Routed is not a plain average over the"):
-        eq.plain_module(routed)
+    half = {"weighting": eq.Uniform(), "respects": C4.subgroup("r^2")}
+    cosets = eq.OverCosets(nn.Flatten(), TURN, SAME, **half).eval()
+    for f in (routed, cosets):
+        with pytest.raises(TypeError, match=r"^\w+ is not a plain average over the"):
+            eq.plain_module(f)

@@ -106,7 +106,12 @@ def test_the_summary_counts_tests_and_seconds(tmp_path, capsys):
     told = capsys.readouterr().out
     assert "4 passed, 0 failed, 1 skipped" in told
     assert re.search(r"^notebooks +61 s$", told, re.MULTILINE)
-    assert re.search(r"^all +84 s$", told, re.MULTILINE)
+    assert re.search(r"^the rest +3 s of 900$", told, re.MULTILINE)
+    assert re.search(r"^all +84 s of 2700$", told, re.MULTILINE)
+    (tmp_path / "stages.txt").write_text("lint 3\nbrowser 601\n")
+    assert summary.main(str(tmp_path)) == 0
+    told = capsys.readouterr().out
+    assert re.search(r"^browser +601 s of 600  MORE THAN", told, re.MULTILINE)
     (tmp_path / "unit.xml").write_text(f"<all>{suite.format(5, 2)}</all>")
     assert summary.main(str(tmp_path)) == 1
 

@@ -11,3 +11,21 @@
   addEventListener("load", mark);
   addEventListener("resize", mark);
 })();
+
+// Paper is light: while a page is printed, the dark theme steps back.
+(() => {
+  const root = document.documentElement;
+  let before = "";
+  const print = (begins) => {
+    if (begins && !before) {
+      before = root.dataset.theme;
+      root.dataset.theme = "light";
+    } else if (!begins && before) {
+      root.dataset.theme = before;
+      before = "";
+    }
+  };
+  addEventListener("beforeprint", () => print(true));
+  addEventListener("afterprint", () => print(false));
+  matchMedia("print").addEventListener("change", (event) => print(event.matches));
+})();

@@ -26,7 +26,10 @@ def parts(notebooks: Path) -> dict[str, Callable[[], str]]:
     return {
         "landing": lambda: front.landing(notebooks),
         "glance": front.glance,
-        "path": lambda: front.path(notebooks),
+        "time-to-read": lambda: front.time_to_read(notebooks),
+        "time-to-run": lambda: front.time_to_run(notebooks),
+        "time-to-use": lambda: front.time_to_use(notebooks),
+        "path": lambda: front.path(notebooks, chapters()),
         "gallery": lambda: gallery.gallery(notebooks),
         "beside-summary": side_by_side.summary,
         "beside": side_by_side.sections,

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from equinb.apps.beside import Rows, select
-from equinb.lab import mean_interval
-from reference.pages import cells, link, table
+from equinb.lab import load_result, mean_interval
+from reference.pages import cells, link, runtime, table
 
 #: The tag of the cell whose slider stands on the first page.
 TAG = "landing"
 #: What the table compares, in this order.
-COLUMNS = ("plain", "equitune", "equizero", "$\\lambda$-equitune", "upright")
+LAMBDA = "$\\lambda$-equitune"
+COLUMNS = ("plain", "equitune", "equizero", LAMBDA, "upright")
 
 
 def landing(notebooks: Path) -> str:
@@ -58,6 +59,14 @@ class Line:
     value: str
     scale: float = 100
 
+    @property
+    def labels(self) -> int:
+        """How many labels lambda has learned from: of its rows, or of all of them."""
+        how = dict(self.of[COLUMNS.index(LAMBDA)] or {})
+        known = how | load_result(self.result).provenance.config
+        found: int = next(known[key] for key in ("images", "labels") if key in known)
+        return found
+
     def cells(self) -> list[str]:
         """The mean over seeds of each method, and the half-width of its interval.
 
@@ -94,7 +103,7 @@ def by(name: str, *values: str) -> tuple[Mapping[str, object], ...]:
 
 LINES = (
     Line(
-        "printed signs, turned at random, CLIP zero-shot; for $\\lambda$ 4,000 labels",
+        "printed signs, turned at random, CLIP zero-shot",
         "31_clip_on_turned_images",
         "clip-importance-small",
         {"model": "glyph-resnet"},
@@ -110,7 +119,7 @@ LINES = (
         "top1",
     ),
     Line(
-        "CIFAR10, turned at random, a public ResNet-20; for $\\lambda$ 7,000 labels",
+        "CIFAR10, turned at random, a public ResNet-20",
         "42_verdict_on_cifar10",
         "cnn-public-small",
         {"model": "resnet20", "setting": "head", "set": "test"},
@@ -124,7 +133,7 @@ LINES = (
         "top1",
     ),
     Line(
-        "SCAN, jump in new sentences, an LSTM; for $\\lambda$ 1,024 labels",
+        "SCAN, jump in new sentences, an LSTM",
         "23_learned_weights_for_sentences",
         "scan-importance-paper",
         {"task": "add_jump", "cell": "LSTM", "set": "test"},
@@ -136,7 +145,7 @@ LINES = (
         "accuracy",
     ),
     Line(
-        "solids in any pose, a PointNet, 16 poses a frame; for $\\lambda$ 4,000 labels",
+        "solids in any pose, a PointNet, 16 poses a frame",
         "62_clouds_of_points",
         "clouds-small",
         {"task": "solids", "setting": "frozen", "spoil": "clean", "quarter": "all"},
@@ -159,8 +168,12 @@ LINES = (
 
 def glance() -> str:
     """The table of results, as MyST text."""
-    rows = [[link(line.page, line.task), *line.cells()] for line in LINES]
-    return table(["accuracy in %", *COLUMNS], rows, COLUMNS)
+    rows = [
+        [link(line.page, line.task), *line.cells(), f"{line.labels:,}"]
+        for line in LINES
+    ]
+    numbers = [*COLUMNS, "labels for $\\lambda$"]
+    return table(["accuracy in %", *numbers], rows, numbers)
 
 
 #: Words of prose and lines of code that are read in a minute.
@@ -172,16 +185,20 @@ PATHS = {
         "02_one_operator",
         "03_equivariance",
         "04_universality",
+        "05_learning_through_an_argmin",
     ),
-    "images: CLIP and CNNs": (
-        "31_clip_on_turned_images",
-        "32_weights_for_views",
-        "42_verdict_on_cifar10",
+    "images: a CLIP": ("31_clip_on_turned_images", "32_weights_for_views"),
+    "more on CLIP: photographs, finetuning": (
+        "33_clip_on_photographs",
+        "34_finetuning_clip",
     ),
-    "language: sentences and fairness": (
-        "21_compositional_generalisation",
-        "51_fair_text",
+    "images: pretrained CNNs": ("41_probes_and_choices", "42_verdict_on_cifar10"),
+    "language: new sentences": ("21_compositional_generalisation", "22_scan_tables"),
+    "more on sentences: learned weights, finetuning": (
+        "23_learned_weights_for_sentences",
+        "24_finetuning_on_scan",
     ),
+    "language: fairness": ("51_fair_text", "52_regard_of_texts"),
     "agents": ("11_deep_q_learning", "12_three_environments"),
     "groups that are not finite": ("61_canonical_poses", "62_clouds_of_points"),
     "what it costs, and how to pay less": ("73_fewer_passes", "74_what_it_costs"),
@@ -190,14 +207,39 @@ PATHS = {
 }
 
 
-def path(notebooks: Path) -> str:
-    """The table of aims, the pages that lead there, and the minutes they take."""
+def path(notebooks: Path, chapters: Collection[str]) -> str:
+    """The table of aims, the pages that lead there, and the minutes they take.
+
+    Raises:
+        ValueError: if a chapter is on no path.
+    """
+    off = set(chapters).difference(*PATHS.values())
+    if off:
+        raise ValueError(f"On no path through the book: {', '.join(sorted(off))}.")
     rows = []
     for aim, names in PATHS.items():
         links = ", ".join(map(link, names))
         time = sum(minutes(notebooks / f"{name}.ipynb") for name in names)
         rows.append([aim, links, f"{time:.0f} min"])
     return table(["You want", "Read", "In all"], rows, ["In all"])
+
+
+def time_to_read(notebooks: Path) -> str:
+    """How long the page of the operator takes."""
+    return f"About {minutes(notebooks / '02_one_operator.ipynb'):.0f} minutes."
+
+
+def time_to_run(notebooks: Path) -> str:
+    """How long the first page on CLIP ran."""
+    took = runtime(cells(notebooks / "31_clip_on_turned_images.ipynb"))
+    return f"Ran in {took:.0f} seconds here, on a CPU, when installed."
+
+
+def time_to_use(notebooks: Path) -> str:
+    """How long the page on one's own model takes, and how long all pages ran."""
+    read = minutes(notebooks / "71_your_own_model.ipynb")
+    ran = sum(runtime(cells(one)) for one in notebooks.glob("*.ipynb"))
+    return f"About {read:.0f} minutes. All pages together ran for {ran / 60:.0f}."
 
 
 def minutes(notebook: Path) -> float:

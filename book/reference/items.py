@@ -11,6 +11,7 @@ from equinb.lab.command import command_of
 from equinb.lab.results import RESULTS
 
 REPRODUCED = "reproduced"
+DEVICE = "reproduced on another device"
 OTHER = "made again with other models"
 MISSING = "content not available"
 #: Why the paper's own models were not run, where they were not.
@@ -24,7 +25,7 @@ class Item:
     Attributes:
         name: as the paper calls it, "Figure 5a".
         shows: what it shows, in a few words.
-        state: `REPRODUCED`, `OTHER` or `MISSING`.
+        state: `REPRODUCED`, `DEVICE`, `OTHER` or `MISSING`.
         page: the notebook that has it.
         figure: the name of the figure there, "" if it is a table or text.
         results: the stored rows that it is made from; none if it is computed live.
@@ -45,6 +46,7 @@ SIGNS = "31_clip_on_turned_images"
 PHOTOGRAPHS = "33_clip_on_photographs"
 CLIP = "34_finetuning_clip"
 CNN = "42_verdict_on_cifar10"
+COSTS = "74_what_it_costs"
 REGARD = "52_regard_of_texts"
 ZERO_SHOT = ("clip-small",)
 TUNED = ("clip-finetuning-small",)
@@ -113,8 +115,8 @@ ITEMS = (
     ),
     Item(
         "Table 1",
-        "Time and memory of the three methods. Here on another device.",
-        *(REPRODUCED, "74_what_it_costs", "", ("costs-paper", "costs-small-2a4a7b")),
+        "Time and memory of the three methods.",
+        *(DEVICE, COSTS, "fig-costs-ways", ("costs-paper", "costs-small-2a4a7b")),
     ),
     Item(
         "Table 2",
@@ -147,7 +149,7 @@ ITEMS = (
         Item(
             f"Table {n}",
             "Finetuning on SCAN for 10,000 steps, one kind of network a table.",
-            *(REPRODUCED, FEW_SHOT, "", ("scan-finetuning-paper",)),
+            *(REPRODUCED, FEW_SHOT, "fig-scan-few-shot", ("scan-finetuning-paper",)),
         )
         for n in (10, 11, 12)
     ),

@@ -70,7 +70,8 @@ def state_of(finding: Finding) -> str:
 
 def unrun() -> str:
     """Every preset without stored rows, but for the quick ones."""
-    return table(["experiment", "preset", "what it runs", "command"], _unrun())
+    head = ["experiment", "preset", "what it runs", "command", "a part of it"]
+    return table(head, _unrun())
 
 
 def _unrun() -> Iterator[tuple[str, ...]]:
@@ -85,4 +86,9 @@ def _unrun() -> Iterator[tuple[str, ...]]:
             named = [o for one in several for o in one if isinstance(o, str)]
             device = "cuda" if preset == "paper" else "cpu"
             command = command_of(experiment, preset, [0, 1, 2], config, device)
-            yield experiment.title, preset, ", ".join(named), f"`{command}`"
+            # With options of its own, a result has their hash behind its name.
+            part = [f"`{p.stem}`" for p in RESULTS.glob(f"{name}-{preset}-*.csv")]
+            yield (
+                *(experiment.title, preset, ", ".join(named)),
+                *(f"`{command}`", ", ".join(sorted(part))),
+            )

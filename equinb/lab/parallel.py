@@ -7,6 +7,7 @@ so that its rows depend neither on its neighbours nor on how a machine splits a 
 from __future__ import annotations
 
 import contextlib
+import signal
 import threading
 import time
 import warnings
@@ -77,13 +78,33 @@ def in_parallel(
         ahead = "n_jobs" if dask is None else "all"
         parallel = Parallel(return_as="generator_unordered", pre_dispatch=ahead)
         try:
-            for place, done in parallel(tasks):
+            with _interrupts_held():
+                outcomes = parallel(tasks)
+            for place, done in outcomes:
                 yield calls[place].job, done
         except TerminatedWorkerError as error:
             raise OSError(
                 "A worker was killed, perhaps for want of memory: run the same command "
                 "again with fewer --workers. What was finished is kept."
             ) from error
+
+
+@contextlib.contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Hold Ctrl-C back, here for a moment, and in processes started here for good.
+
+    A terminal sends it to all of them. This process says that it was interrupted and
+    ends its workers; an idle worker that heard it would end in a traceback of its own.
+    """
+    mask = getattr(signal, "pthread_sigmask", None)
+    if mask is None:  # as on Windows
+        yield
+        return
+    before = mask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        mask(signal.SIG_SETMASK, before)
 
 
 @contextlib.contextmanager

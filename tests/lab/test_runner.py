@@ -3,13 +3,15 @@
 import errno
 import os
 import resource
+import signal
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
-from toy import TOY
+from joblib.externals.loky import get_reusable_executor
+from toy import TOY, hears
 
 from equinb import lab
 from equinb.apps import load_experiment
@@ -122,6 +124,16 @@ def test_what_is_done_is_not_done_again(tmp_path):
     units = [name for name in before if "seed" in name]
     assert units
     assert all(before[name] == after[name] for name in units)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_workers_do_not_hear_ctrl_c(tmp_path, workers):
+    """Else an idle one ends in a traceback; who started them ends them."""
+    get_reusable_executor().shutdown()  # those of earlier tests
+    options = {"seeds": SEEDS, "progress": False, "folder": tmp_path}
+    rows, _ = lab.run(replace(TOY, work=hears), workers=workers, **options)
+    assert set(rows["value"]) == {float(workers == 1)}
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 @pytest.mark.parametrize("workers", [1, 2])

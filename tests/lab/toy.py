@@ -1,5 +1,6 @@
 """An experiment that takes no time: a random walk for each seed and length."""
 
+import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +55,12 @@ def work(options, job, device, report):
         name = f"toy/{job.name}.safetensors"
         return Made(rows, {name: ({"path": path}, {"licence": "MIT"})})
     return Made(rows)
+
+
+def hears(options, job, device, report):
+    """Whether Ctrl-C would reach the process that does the job."""
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    return Made([{"method": "hears", "value": float(signal.SIGINT not in held)}])
 
 
 TOY = Experiment(

@@ -10,6 +10,8 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 from book_pages import CONFIG, ROOT, SITE, soup, toc_pages
+from bs4 import BeautifulSoup
+from reference.terms import forms, pattern, terms
 
 REPOSITORY = "https://github.com/equinb/equinb"
 COLAB = "https://colab.research.google.com/github/equinb/equinb/blob/main/"
@@ -122,3 +124,34 @@ def test_no_page_asks_for_another_host(site: Path) -> None:
         for tag in loads:
             url = str(tag.get("src") or tag.get("href") or "")
             assert not outside.match(url), f"{page.relative_to(SITE)}: {url}"
+
+
+# What is no prose of its own: code, formulas, headings, quotations, tables, captions.
+NOT_PROSE = (
+    "pre, code, .math, h1, h2, h3, h4, blockquote, table, figcaption, script, svg, "
+    ".cell_output, .admonition-title, .sd-badge, .headerlink"
+)
+
+
+@pytest.mark.parametrize("name", [n for n in toc_pages() if n.startswith("notebooks/")])
+def test_the_first_use_of_a_term_leads_to_the_glossary(name: str, site: Path) -> None:
+    names = terms((ROOT / "book" / "glossary.md").read_text(encoding="utf-8"))
+    entries = {f"term-{re.sub(r'[^a-z0-9]+', '-', n.lower())}": n for n in names}
+    # A copy: what is parsed is shared.
+    article = BeautifulSoup(str(soup(site / f"{name}.html").article), "html.parser")
+    for link in article.select("a[href*='glossary.html#term-']"):
+        entry = str(link["href"]).split("#")[1]
+        link.replace_with(f" LINK {entries[entry]} ")
+    for part in article.select(f"a, {NOT_PROSE}"):
+        part.replace_with(" - ")
+    known = {form.lower(): term for form, term in forms(names).items()}
+    seen, late = set(), []
+    for found in re.finditer(
+        rf"(LINK )?({pattern(names)})", article.get_text(), re.IGNORECASE
+    ):
+        term = known[" ".join(found[2].lower().split())]
+        if not found[1] and term not in seen:
+            late.append(found[2])
+        seen.add(term)
+    assert late == []
+    assert seen, "no term of the glossary is on the page"

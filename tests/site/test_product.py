@@ -33,6 +33,7 @@ def test_a_page_has_a_preview_and_lazy_pictures(name: str, site: Path) -> None:
     assert told["og:title"]
     assert told["og:description"]
     assert told["og:url"].startswith(BASE)
+    assert len(str(page.select_one("meta[name='description']")["content"])) > 40
     picture = told["og:image"]
     assert picture.startswith(BASE)
     assert (site / unquote(picture.removeprefix(BASE))).stat().st_size > 1000
@@ -58,20 +59,35 @@ def test_the_page_for_a_missing_address_works_at_any_depth(
     page.close()
 
 
-def test_printed_a_page_is_its_article_with_solutions_open(
-    address: str, contexts: dict[tuple[str, str], BrowserContext]
+# Whether a solution is open, and how light the letters and the paper are, 0 to 255.
+PRINTED = """() => {
+  const light = (colour) => Math.max(...colour.match(/\\d+/g).slice(0, 3));
+  const body = getComputedStyle(document.body);
+  const parts = ':is(div.solution, details) > :not(.admonition-title, summary)';
+  return {
+    closed: [...document.querySelectorAll('.bd-article ' + parts)]
+      .filter(e => !e.getClientRects().length).length,
+    ink: light(getComputedStyle(document.querySelector('.bd-article p')).color),
+    paper: light(body.backgroundColor),
+  };
+}"""
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_printed_a_page_is_its_article_with_solutions_open_on_light_paper(
+    name: str, address: str, contexts: dict[tuple[str, str], BrowserContext]
 ) -> None:
-    page = contexts["light", "wide"].new_page()
-    page.goto(f"{address}notebooks/02_one_operator.html")
-    solution = page.locator("div.solution").first
+    page = contexts["dark", "wide"].new_page()
+    page.goto(f"{address}{name}.html")
     page.emulate_media(media="print")
     for part in (".bd-sidebar-primary", ".prev-next-footer", "button.toggle-button"):
-        assert not page.locator(part).first.is_visible(), part
-    inside = solution.locator(":scope > *:not(.admonition-title)").first
-    assert inside.is_visible()
-    box = inside.bounding_box()
-    assert box is not None
-    assert box["height"] > 10
+        assert not any(e.is_visible() for e in page.locator(part).all()), part
+    found = page.evaluate(PRINTED)
+    assert found["closed"] == 0
+    assert found["ink"] < 100 < 250 <= found["paper"]
+    assert page.pdf().startswith(b"%PDF")
+    page.emulate_media(media="screen")
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
     page.close()
 
 

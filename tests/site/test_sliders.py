@@ -70,14 +70,15 @@ def test_sliders_lie_on_the_paper_of_their_page(
     page.close()
 
 
+@pytest.mark.parametrize("name", NAMES)
 def test_without_scripts_the_first_frame_is_there(
-    browser: Browser, address: str
+    name: str, browser: Browser, address: str
 ) -> None:
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
-    page.goto(f"{address}{NAMES[0]}.html")
-    figure = page.locator("figure.slider").first
-    shown = [frame.is_visible() for frame in figure.locator("img").all()]
-    assert shown[0]
-    assert not any(shown[1:])
+    page.goto(f"{address}{name}.html")
+    for figure in page.locator("figure.slider").all():
+        shown = [frame.is_visible() for frame in figure.locator("img").all()]
+        assert shown[0]
+        assert not any(shown[1:])
     context.close()

@@ -1,8 +1,9 @@
 """How many views at once: one pass over all of them, or several, whichever is faster.
 
-A GPU is fastest with all views in one pass. On a CPU the large tensors of such a pass may
-cost more than they save, and several smaller passes are then faster. Neither can be known
-from the model alone, so it is measured, on the device and the batch that will be used.
+A GPU is fastest with all views in one pass. On a CPU the large tensors of such a pass
+may cost more than they save, and several smaller passes are then faster. Neither can be
+known from the model alone, so it is measured, on the device and the batch that will be
+used.
 """
 
 from __future__ import annotations
@@ -100,8 +101,8 @@ def _require_steady(f: Symmetrized) -> None:
         raise ValueError("The model is in training mode: call eval() on it first.")
     if any(isinstance(module, Cached) for module in modules):
         raise ValueError(
-            "The model remembers views, and would be timed without its work: choose the "
-            "chunk first, without Cached."
+            "The model remembers views, and would be timed without its work: choose "
+            "the chunk first, without Cached."
         )
 
 

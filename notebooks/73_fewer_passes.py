@@ -347,7 +347,7 @@ pd.Series(errors, name="error").map("{:.0e}".format).to_frame()
 #
 # Full $\lambda$-equitune, learned from labels on the features of all views, is what they are
 # compared with. Two CLIPs read printed signs, two CNNs handwritten digits, one reads
-# photographs. (Digits lack a half turn, [](72_which_symmetry.ipynb): a turned 6 counts as a 6
+# photographs; the CLIPs of photographs were not asked. (Digits lack a half turn, [](72_which_symmetry.ipynb): a turned 6 counts as a 6
 # here, which costs every method.) The photographs are from a set that was never compressed:
 # the traces of compression would tell a router which way is up. Their router is a larger one,
 # with convolutions. (An AlexNet of photographs, also in the preset, was *not run here*.)
@@ -472,7 +472,9 @@ slider(draw, (1, 2, 3, 4), "views that pass", caption)
 # first router has, but reads the features of all views: it cannot save a pass.)
 #
 # Every routed model of these rows is equivariant to 1e-5, and no certificate was exceeded:
-# the experiment checks both, the hidden cell above reads them.
+# the experiment checks both, the hidden cell above reads them. (The accuracies are those of
+# averaged logits; the certificate, which is for probabilities, was checked on the averages
+# of probabilities over the same views.)
 #
 # ## A point, at 1.3 passes?
 #
@@ -601,8 +603,10 @@ taught = routers.xs("routed, upright", level="method")
 taught[["cost", "counted", "time"]].round(2)
 
 # %% [markdown]
-# Both counts agree. Time was taken once, outside of turns, and scatters too much to say more
-# than that it grows with the passes; how to measure it is the next page's subject.
+# Both counts agree. Time was taken once, the better of two calls, outside of turns: it
+# scatters, and for the smallest models it lies well above the count, as choosing views and
+# sorting them costs more than nothing beside so short a pass. It says no more than that time
+# grows with the passes; how to measure it is the next page's subject.
 #
 # ## Paper and here
 #

@@ -38,8 +38,9 @@ AXE_RUN = """axe.run({
 
 # Solutions, hidden cells and notes are a part of the page: all are opened.
 OPEN = """() => {
-  document.querySelectorAll('.bd-article .toggle-button-hidden').forEach(b => b.click());
-  document.querySelectorAll('.bd-article details').forEach(d => { d.open = true; });
+  const all = (what) => document.querySelectorAll('.bd-article ' + what);
+  all('.toggle-button-hidden').forEach(button => button.click());
+  all('details').forEach(details => { details.open = true; });
 }"""
 SHUT = ".bd-article :is(.toggle-hidden, details:not([open]))"
 

@@ -355,7 +355,7 @@ many["median"].unstack().rename(columns=HOW)[list(HOW.values())].round(2)
 # %% mystnb={"figure": {"name": "fig-costs-ways", "caption": "Equitune in three ways over as many plain passes as there are views, in float32: medians of rounds with 95 per cent intervals. On the right of the line it costs more than the passes themselves."}, "image": {"alt": "Two panels, RN50 and ViT-B/32. On the H200 one pass and the loop are at or below one, chunks of eight far above. On the CPU one pass is above the loop in most rows, and chunks are near the loop or below it."}} tags=["hide-input"]
 LOOKS = {"equitune": "s", LOOP: "o", CHUNKS: "v"}
 _, axes = plt.subplots(1, 2, figsize=(6, 2.8), sharey=True)
-for ax, (model, mine) in zip(axes, many.groupby("model")):
+for ax, (tower, mine) in zip(axes, many.groupby("model")):
     mine = mine.droplevel("model")
     rows = mine.index.droplevel("method").unique()[::-1]
     for place, (method, label) in enumerate(HOW.items()):
@@ -365,7 +365,7 @@ for ax, (model, mine) in zip(axes, many.groupby("model")):
         shown = dots["median"], y
         ax.errorbar(*shown, xerr=bars, fmt=LOOKS[method], ms=5, label=label)
     ax.axvline(1, color="0.5", lw=1)
-    ax.set(xscale="log", title=model, xlabel="over 4 plain passes")
+    ax.set(xscale="log", title=tower, xlabel="over 4 plain passes")
     ax.set_xticks([0.5, 1, 2, 5], ["0.5", "1", "2", "5"])
     ax.minorticks_off()
 axes[0].set_yticks(range(len(rows)), [f"{d}, {b}" for d, b in rows])

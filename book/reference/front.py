@@ -63,7 +63,7 @@ class Line:
     def labels(self) -> int:
         """How many labels lambda has learned from: of its rows, or of all of them."""
         how = dict(self.of[COLUMNS.index(LAMBDA)] or {})
-        known = how | load_result(self.result).provenance.config
+        known = load_result(self.result).provenance.config | how
         found: int = next(known[key] for key in ("images", "labels") if key in known)
         return found
 

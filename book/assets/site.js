@@ -1,15 +1,17 @@
-// A box that scrolls must be reachable by keyboard: mark those that do.
+// A box that scrolls must be reachable by keyboard: mark those that do, also where a
+// solution or a cell has been opened.
 (() => {
   const boxes =
     ".bd-article :is(pre, .pst-scrollable-table-container, .cell_output > *, .output)";
   const mark = () => {
     for (const box of document.querySelectorAll(boxes)) {
-      const scrolls = box.scrollWidth > box.clientWidth + 1;
-      if (scrolls && !box.hasAttribute("tabindex")) box.setAttribute("tabindex", "0");
+      if (box.scrollWidth > box.clientWidth + 1 && box.tabIndex < 0) box.tabIndex = 0;
     }
   };
   addEventListener("load", mark);
   addEventListener("resize", mark);
+  addEventListener("click", () => requestAnimationFrame(mark));
+  addEventListener("toggle", mark, true);
 })();
 
 // Paper is light: while a page is printed, the dark theme steps back.

@@ -239,7 +239,10 @@ def time_to_use(notebooks: Path) -> str:
     """How long the page on one's own model takes, and how long all pages ran."""
     read = minutes(notebooks / "71_your_own_model.ipynb")
     ran = sum(runtime(cells(one)) for one in notebooks.glob("*.ipynb"))
-    return f"About {read:.0f} minutes. All pages together ran for {ran / 60:.0f}."
+    return (
+        f"About {read:.0f} minutes to read. All pages together ran for "
+        f"{ran / 60:.0f} minutes."
+    )
 
 
 def minutes(notebook: Path) -> float:

@@ -140,7 +140,7 @@ def test_the_first_use_of_a_term_leads_to_the_glossary(name: str, site: Path) ->
     # A copy: what is parsed is shared.
     article = BeautifulSoup(str(soup(site / f"{name}.html").article), "html.parser")
     for link in article.select("a[href*='glossary.html#term-']"):
-        entry = str(link["href"]).split("#")[1]
+        entry = str(link["href"]).split("#")[1].lower()
         link.replace_with(f" LINK {entries[entry]} ")
     for part in article.select(f"a, {NOT_PROSE}"):
         part.replace_with(" - ")

@@ -232,9 +232,11 @@ kinds = torch.nn.functional.one_hot(test.labels).double()
 by_sign = weights.double() @ kinds / kinds.sum(0)
 ax = plt.figure(figsize=(5.2, 1.7)).gca()
 names = {"xticklabels": False, "yticklabels": [f"${g}$" for g in G.elements]}
-look = {"vmin": 0, "vmax": 1, "cmap": "viridis", "rasterized": True}
+look = {"vmin": 0, "vmax": 1, "cmap": "Blues", "rasterized": True}
 sns.heatmap(by_sign, ax=ax, cbar_kws={"label": "weight"}, **names, **look)
-_ = ax.set(xlabel="sign", ylabel="view")
+ax.set(xlabel="sign", ylabel="view")
+ax.tick_params(axis="y", rotation=0)
+ax.grid(False)
 
 # %% [markdown]
 # One image, at each of its four turns. Its views are the same four pictures in another

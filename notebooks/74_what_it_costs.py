@@ -255,9 +255,9 @@ price = price["median"].unstack("method")
 full = price.xs(256, level="batch")
 assert (full["equitune"] < 1).all()
 assert full["lambda-equitune"].between(1, 1.02).all()
-few = price["lambda-equitune"].xs(32, level="batch")
-assert few.loc[FAST].min() > 1.05
-assert few[FLOAT32, "ViT-B-32"] < 1.02 < few[FLOAT32, "RN50"] < 1.03
+at_32 = price["lambda-equitune"].xs(32, level="batch")
+assert at_32.loc[FAST].min() > 1.05
+assert at_32[FLOAT32, "ViT-B-32"] < 1.02 < at_32[FLOAT32, "RN50"] < 1.03
 assert price["equitune"].xs(32, level="batch").loc[FAST].max() < 0.5
 assert (quick["equitune"] < quick[TTACH])[FLOAT32:].all()
 assert 0.95 < (quick["equitune"] < quick[LOOP]).mean() < 1
